@@ -1,0 +1,5 @@
+"""`python -m aigc_demo` is `aigc`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,306 @@
+"""Checkpoints: safetensors and JSON in the Hugging Face Hub's layout, written whole, never code; and the shelf that lists them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import platform
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors
+import safetensors.torch
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from . import __version__, files, modality as modalities
+from .config import ConfigError, Fields, Run, check
+from .modality import Modality
+from .model import Model, build, changed
+
+CONFIG, WEIGHTS, CARD, LOG, SAMPLES, DIRECTIONS = "config.json", "model.safetensors", "README.md", "log.jsonl", "samples.webp", "directions.safetensors"
+LARGEST_CONFIG, LARGEST_WEIGHTS = 1 << 20, 4 << 30  # bytes
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the text says which and why in one sentence."""
+
+
+class Source(Fields):
+    """Where the data came from."""
+
+    name: str
+    title: str = ""
+    licence: str = ""
+    url: str = ""
+    items: int = 0
+    digest: str = ""
+
+
+class Training(Fields):
+    """How the checkpoint came to be."""
+
+    command: str = ""
+    steps: int = 0
+    epochs: float = 0
+    items: int = 0
+    seconds: float = 0
+    machine: str = ""
+    date: str = ""
+    terms: dict[str, float] = Field(default_factory=dict)
+
+
+class Manifest(Fields):
+    """What `config.json` of a checkpoint holds."""
+
+    aigc_demo: str
+    layout: Literal[1] = 1
+    run: Run
+    modality: dict[str, Any]
+    classes: tuple[str, ...] = ()
+    source: Source
+    training: Training
+    weights: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of model.safetensors")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint's place and manifest; the weights are read by `load` only."""
+
+    path: Path
+    manifest: Manifest
+    digest: str  # SHA-256 of config.json, which names the weights': the content's hash
+
+    @property
+    def name(self) -> str:
+        own = self.path.parent if self.path.name == "checkpoint" else self.path
+        return own.name
+
+    @cached_property
+    def modality(self) -> Modality:
+        return modalities.from_json(self.manifest.modality)
+
+    @property
+    def preset(self) -> str:
+        return f"{self.manifest.run.family}:{self.manifest.run.preset}"
+
+    @cached_property
+    def bytes(self) -> int:
+        """Size of the weights on the disk."""
+        return (self.path / WEIGHTS).stat().st_size
+
+
+def machine() -> str:
+    """The machine in a few words: processor, cores, GPU where there is one, torch."""
+    processor = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{processor}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores{gpu}, torch {torch.__version__.split('+')[0]}"
+
+
+def command(run: Run) -> str:
+    """The line that repeats `run`."""
+    import shlex
+
+    flags = {"data.source": "--data", "name": "--name", "seed": "--seed", "device": "--device"}
+    words = ["aigc", "train", f"{run.family}:{run.preset}"]
+    changes = changed(run)
+    changes.setdefault("data.source", run.data.source)
+    budget, unit = changes.pop("train.budget", None), changes.pop("train.unit", None)
+    if budget is not None or unit is not None:
+        words += [f"--{run.train.unit}", f"{run.train.budget:g}"]
+    for path, value in changes.items():
+        text = json.dumps(value) if isinstance(value, (bool, list, tuple)) else str(value)
+        words += [flags[path], text] if path in flags else ["--set", f"{path}={text}"]
+    return shlex.join(words)
+
+
+def save(
+    folder: Path, weights: dict[str, Tensor], run: Run, modality: Modality, classes: Iterable[str], source: Source, training: Training,
+    extra: dict[str, bytes] | None = None,
+) -> Checkpoint:  # fmt: skip
+    """Writes a checkpoint at `folder`, whole or not at all; one that stands there is replaced.
+
+    `weights` is the state of the last of the model's phases, `extra` further files by name. Raises files.StorageError."""
+    half = run.train.weights == "float16"
+    kept = {k: (v.half() if half and v.is_floating_point() else v).detach().cpu().contiguous() for k, v in weights.items()}
+    data = safetensors.torch.save(kept, {"format": "pt"})
+    manifest = Manifest(
+        aigc_demo=__version__, run=run, modality=modalities.to_json(modality), classes=tuple(classes), source=source, training=training,
+        weights=hashlib.sha256(data).hexdigest(),
+    )  # fmt: skip
+    contents = {WEIGHTS: data, CONFIG: manifest.model_dump_json(indent=1).encode(), CARD: card(manifest, len(data)).encode(), **(extra or {})}
+    folder = folder.absolute()
+    side, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    with files.said(folder):
+        for leftover in (side, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        side.mkdir(parents=True)
+        try:
+            for name, content in contents.items():
+                files.write_whole(side / name, content)
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(side, folder)
+        except BaseException:
+            if old.exists() and not folder.exists():
+                os.replace(old, folder)
+            raise
+        finally:
+            shutil.rmtree(side, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+        files.sync(folder.parent)
+    return read(folder)
+
+
+def read(folder: Path) -> Checkpoint:
+    """The checkpoint at `folder`, its weights unread. Raises CheckpointError."""
+    path = folder / CONFIG
+    try:
+        if path.stat().st_size > LARGEST_CONFIG:
+            raise CheckpointError(f"{path}: over {LARGEST_CONFIG} bytes, too large for a checkpoint's description")
+        data = path.read_bytes()
+        values = json.loads(data)
+    except OSError:
+        raise CheckpointError(f"{folder}: not a checkpoint: it has no readable {CONFIG}") from None
+    except (ValueError, RecursionError):
+        raise CheckpointError(f"{path}: not JSON, so it was cut short or is no checkpoint") from None
+    if not isinstance(values, dict) or "aigc_demo" not in values:
+        raise CheckpointError(f"{path}: not a checkpoint of this program (there is no field aigc_demo)")
+    try:
+        manifest = check(Manifest, values)
+        modalities.from_json(manifest.modality)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {str(error).splitlines()[0]}") from None
+    return Checkpoint(folder, manifest, hashlib.sha256(data).hexdigest())
+
+
+def load(checkpoint: Checkpoint, device: str = "cpu") -> Model:
+    """The model of a checkpoint, in eval mode; only the part that samples has weights.
+
+    Raises CheckpointError for weights that are missing, cut short, of another shape, not finite, or not those that the manifest names."""
+    path = checkpoint.path / WEIGHTS
+    try:
+        if path.stat().st_size > LARGEST_WEIGHTS:
+            raise CheckpointError(f"{path}: over {LARGEST_WEIGHTS >> 30} GB, too large")
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+    if hashlib.sha256(data).hexdigest() != checkpoint.manifest.weights:
+        raise CheckpointError(f"{path}: not the weights that {CONFIG} names: cut short or changed since it was saved")
+    manifest = checkpoint.manifest
+    try:
+        weights = safetensors.torch.load(data)
+        with torch.device("meta"):  # a hostile description takes no memory: shapes are compared first
+            model = build(manifest.run, checkpoint.modality, len(manifest.classes))
+        part = list(model.phases().values())[-1]
+        weights = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
+        part.load_state_dict(weights, assign=True)
+    except (safetensors.SafetensorError, ConfigError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint.path}: {str(error).splitlines()[0]}") from None
+    except RuntimeError:
+        raise CheckpointError(f"{path}: the weights do not fit the model that {CONFIG} describes") from None
+    if not all(torch.isfinite(v).all() for v in weights.values() if v.is_floating_point()):
+        raise CheckpointError(f"{path}: holds numbers that are not finite")
+    part.to(device)
+    return model.requires_grad_(False).eval()
+
+
+def write_directions(checkpoint: Checkpoint, directions: Tensor, effects: Tensor) -> None:
+    """Stores directions (K, *latent) and their effects (K,) beside the weights that they were found for. Raises files.StorageError."""
+    tensors = {"directions": directions.contiguous(), "effects": effects.contiguous()}
+    files.write_whole(checkpoint.path / DIRECTIONS, safetensors.torch.save(tensors, {"weights": checkpoint.manifest.weights}))
+
+
+def read_directions(checkpoint: Checkpoint) -> tuple[Tensor, Tensor] | None:
+    """Directions (K, *latent) and effects (K,), or None where none are stored for these weights."""
+    path = checkpoint.path / DIRECTIONS
+    try:
+        with safetensors.safe_open(path, "pt") as f:
+            if (f.metadata() or {}).get("weights") != checkpoint.manifest.weights:
+                return None
+            directions, effects = f.get_tensor("directions").float(), f.get_tensor("effects").float()
+    except (OSError, safetensors.SafetensorError):
+        return None
+    fits = directions.dim() >= 2 and effects.shape == directions.shape[:1] and directions.isfinite().all() and effects.isfinite().all()
+    return (directions, effects) if fits else None
+
+
+def shelf(*folders: Path) -> list[Checkpoint]:
+    """The checkpoints in `folders` (a checkpoint itself, or a folder of checkpoints or of runs), by name; what cannot be read is left out."""
+    found = []
+    for folder in folders:
+        inner = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")) if folder.is_dir() else []
+        for place in [folder, *inner]:
+            for path in (place, place / "checkpoint"):
+                with contextlib.suppress(CheckpointError):
+                    found.append(read(path))
+    return found
+
+
+def card(manifest: Manifest, size: int) -> str:
+    """The model card (README.md) of a checkpoint, with the Hub's front matter."""
+    run, training, source = manifest.run, manifest.training, manifest.source
+    shape = " x ".join(str(v) for k, v in manifest.modality.items() if k != "kind")
+    terms = "\n".join(f"| {name} | {value:.4f} |" for name, value in training.terms.items() if math.isfinite(value))
+    front = {"library_name": "aigc-demo", "tags": [run.family, manifest.modality["kind"], "aigc-demo"], "pipeline_tag": "unconditional-image-generation"}
+    if manifest.classes:
+        front["tags"].append("class-conditional")
+    return "\n".join(
+        ["---", *(f"{k}: {json.dumps(v)}" for k, v in front.items()), "---", "", f"# {run.name or run.preset}", ""]
+        + [f"A `{run.family}:{run.preset}` of {manifest.modality['kind']}s ({shape}), trained on {source.title or source.name}.", ""]
+        + ([f"![samples]({SAMPLES})", ""])
+        + ["## Data", "", f"- {source.items:,} items of {source.title or source.name}" + (f" ({source.url})" if source.url else "")]
+        + [f"- Licence of the data: {source.licence or 'not stated; ask whoever gave it'}"]
+        + ([f"- Classes: {', '.join(manifest.classes)}"] if manifest.classes else [])
+        + ["", "## Training", "", "```", training.command, "```", ""]
+        + [f"{training.steps:,} steps, {training.epochs:.1f} epochs, {training.items:,} items seen, {training.seconds:,.0f} s on {training.machine}."]
+        + [f"Seed {run.seed}. {training.date}. Weights: {size / 1e6:.1f} MB, {run.train.weights}.", ""]
+        + (["Last terms (a loss is not a quality; `held-out` terms were taken on items that were not trained on):", "", "| term | value |", "|---|---|", terms, ""] if terms else [])
+        + ["## Limits", "", "Small, and trained on one narrow set: it draws nothing else, and what it draws is invented, not a record of anything."]
+        + ["Samples can resemble items of the data; no copy check was run on this checkpoint.", "", "## Use", "", "```"]
+        + [f"aigc sample {run.name or 'PATH'} --n 64 --seed 7 -o grid.png", "```", ""]
+    )
+
+
+def find(name: str, anywhere: bool = False) -> Checkpoint:
+    """The checkpoint that `name` means: one that came with the program, or the one of a run; with `anywhere`, also the one at a path.
+
+    Raises CheckpointError, naming what there is."""
+    if anywhere and (Path(name) / CONFIG).is_file():
+        with contextlib.suppress(CheckpointError):
+            return read(Path(name))
+        return read(Path(name) / "checkpoint")
+    try:
+        plain = files.named(name)
+    except ValueError as error:
+        raise CheckpointError(f"checkpoint: {error}" if not anywhere else f"{name}: there is no checkpoint at this path") from None
+    for folder in (files.shipped() / plain, files.runs() / plain / "checkpoint"):
+        if (folder / CONFIG).is_file():
+            return read(folder)
+    there = ", ".join(c.name for c in shelf(files.shipped()))
+    raise CheckpointError(f"checkpoint {plain}: not here (any more); there are {there or 'none'}")
+
+
+def copy(checkpoint: Checkpoint, to: Path) -> Checkpoint:
+    """Copies a checkpoint to the folder `to`, whole or not at all. Raises files.StorageError, CheckpointError where `to` holds something else."""
+    if to.exists() and not (to / CONFIG).is_file():
+        raise CheckpointError(f"{to}: exists and is not a checkpoint")
+    side = to.absolute().with_name(f".{to.name}.new")
+    with files.said(to):
+        shutil.rmtree(side, ignore_errors=True)
+        shutil.copytree(checkpoint.path, side)
+        shutil.rmtree(to, ignore_errors=True)
+        os.replace(side, to)
+        files.sync(to.absolute().parent)
+    return read(to)

@@ -1,0 +1,371 @@
+"""The command line: everything that the page does, over the same code.
+
+Exit codes: 0 done, 1 failed while at work, 2 a setting or a name that cannot be used, 130 stopped by Ctrl-C with what was learnt kept."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import __version__
+
+app = typer.Typer(name="aigc", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def main() -> None:
+    """Runs the command line; an error of ours is one sentence on stderr, never a traceback."""
+    from .config import ConfigError
+
+    try:
+        app()
+    except (ConfigError, ValueError, FileNotFoundError) as error:
+        if type(error) is ValueError or not _ours(error):  # a defect of the program: show where
+            raise
+        _fail(str(error), 2)
+    except (RuntimeError, OSError) as error:
+        if not _ours(error):
+            raise
+        _fail(str(error), 1)
+
+
+def _ours(error: Exception) -> bool:
+    return type(error).__module__.startswith(__package__)
+
+
+def _fail(sentence: str, code: int) -> None:
+    typer.echo(f"aigc: {sentence}", err=True)
+    sys.exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"aigc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _all(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and end.")] = False) -> None:
+    """A studio for small generative models: train, explore and show them, in a browser (aigc demo) or right here."""
+
+
+@app.command()
+def demo(
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 is open to the network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port.")] = 7860,
+    mcp: Annotated[bool, typer.Option("--mcp", help="Also serve the actions as MCP tools (needs the extra `mcp`).")] = False,
+) -> None:
+    """Open the studio in a browser."""
+    from . import studio
+
+    studio.launch(server_name=host, server_port=port, mcp_server=mcp)
+
+
+@app.command()
+def train(
+    preset: Annotated[str, typer.Argument(help="family:preset, such as gan:dcgan; `aigc list --presets` names them all.")] = "",
+    data: Annotated[str, typer.Option(help="A built-in set's name, or a folder or zip of images.")] = "",
+    epochs: Annotated[float | None, typer.Option(min=0, help="Train for so many passes over the data.")] = None,
+    steps: Annotated[float | None, typer.Option(min=0, help="Train for so many steps.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Train for so many minutes.")] = None,
+    set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, such as model.latent=64; repeatable.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Every draw of the run follows from it.")] = None,
+    name: Annotated[str, typer.Option(help="The run's name.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "",
+    resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with this run from its last save.")] = "",
+    to: Annotated[Path | None, typer.Option(help="Also put the finished checkpoint into this folder.")] = None,
+    settings: Annotated[bool, typer.Option("--settings", help="Show the settings with their limits, and train nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line instead of a progress bar.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
+    minutes_at_most: Annotated[float | None, typer.Option(min=0, hidden=True)] = None,
+    slots: Annotated[int, typer.Option(min=0, hidden=True)] = 0,
+) -> None:
+    """Train a model; Ctrl-C stops it and keeps what it learnt."""
+    from . import files, jobs
+    from .config import ConfigError
+
+    rank = int(os.environ.get("RANK", 0))
+    if resume:
+        if preset or set or data:
+            raise ConfigError("--resume: goes on with the run as it was; leave out the preset and the settings")
+        folder = jobs.find(resume)
+        run = jobs.read(folder)
+        (folder / jobs.STOP).unlink(missing_ok=True)
+    else:
+        from . import model
+
+        changes: dict[str, Any] = {}
+        for change in set or []:
+            path, equals, value = change.partition("=")
+            if not equals:
+                raise ConfigError(f"--set {change}: write it as NAME=VALUE, such as model.latent=64")
+            changes[path.strip()] = value.strip()
+        budgets = {unit: value for unit, value in (("epochs", epochs), ("steps", steps), ("minutes", minutes)) if value is not None}
+        if len(budgets) > 1:
+            raise ConfigError(f"--{' and --'.join(budgets)}: give one of them")
+        for unit, value in budgets.items():
+            changes |= {"train.budget": value, "train.unit": unit}
+        given = {"data.source": data, "name": name or (to.name if to else ""), "device": device, "seed": seed}
+        changes |= {k: v for k, v in given.items() if v not in ("", None)}
+        if not preset:
+            raise ConfigError(f"name a preset: {', '.join(model.presets())}")
+        run = model.plan(preset, changes)
+        if settings:
+            return _settings(run)
+        folder = jobs.create(run) if rank == 0 else files.runs() / f".rank-{rank}"
+    if rank:
+        return _work(run, folder, lambda: False, None, True, False)
+    stopped = _on_signals()
+
+    def stop() -> bool:
+        return bool(stopped) or jobs.asked_to_stop(folder)
+
+    with jobs.own(folder):
+        try:
+            with jobs.slot(slots, folder, stop) if slots else contextlib.nullcontext(True) as granted:
+                if granted:
+                    jobs.report(folder, "starting", "The data is being read.")
+                    end = _work(run, folder, stop, minutes_at_most, quiet, as_json)
+                else:
+                    end = "stopped"
+        except (ValueError, RuntimeError, OSError) as error:
+            sentence = str(error) if _ours(error) else f"{type(error).__name__}: {error}"
+            with contextlib.suppress(OSError):
+                jobs.report(folder, "failed", sentence)
+            raise
+        made = folder / "checkpoint"
+        if to and (made / "config.json").exists():
+            from . import checkpoint
+
+            made = checkpoint.copy(checkpoint.read(made), to).path
+        jobs.report(folder, end, "Stopped; what it learnt is kept." if end == "stopped" else "Done.")
+    if not (quiet or as_json):
+        typer.echo(f"{'stopped' if end == 'stopped' else 'done'}: {made}\ngo on: aigc train --resume {folder.name}\nsample: aigc sample {folder.name} --n 64 -o grid.png")
+    if stopped:
+        raise typer.Exit(130)
+
+
+def _settings(run) -> None:
+    from .config import Data, Train, specs
+    from .model import family
+
+    for part, group, values in (("data", Data, run.data.model_dump()), ("model", family(run.family).Config, run.model), ("train", Train, run.train.model_dump())):
+        for spec in specs(group):
+            limits = ", ".join(map(str, spec.choices)) or (f"{spec.low:g} to {spec.high:g}" if spec.low is not None and spec.high is not None else "")
+            typer.echo(f"{part}.{spec.name}={values[spec.name]}  {spec.help}" + (f" ({limits})" if limits else ""))
+
+
+def _on_signals() -> list[int]:
+    """A list that fills when the process is asked to end; a second Ctrl-C ends it at once."""
+    seen: list[int] = []
+
+    def handle(number, frame):
+        if seen and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    return seen
+
+
+def _work(run, folder: Path, stop: Callable[[], bool], minutes_at_most: float | None, quiet: bool, as_json: bool) -> str:
+    """Trains in `folder` and tells the screen and the watchers; returns how it ended."""
+    import time
+
+    from . import jobs, trainer
+
+    limit = time.monotonic() + 60 * minutes_at_most if minutes_at_most else float("inf")
+    main, told, end, last = int(os.environ.get("RANK", 0)) == 0, 0.0, "", ""
+
+    def stop_now() -> bool:
+        return stop() or time.monotonic() > limit
+
+    with _bar(quiet or as_json or not main) as show:
+        for seen in trainer.record(run, folder, stop_now, lambda done, of: show(0, f"reading {done:,} of {of:,}")):
+            end = seen.end
+            terms = "  ".join(f"{k} {v:.4g}" for k, v in seen.terms.items() if not k.startswith("held-out"))
+            show(seen.done, f"step {seen.step:,}  {seen.rate:,.0f} items/s  {terms}")
+            last = f"{seen.says} " if seen.says else last
+            if as_json and main:
+                typer.echo(json.dumps({"step": seen.step, "done": seen.done, "seconds": seen.seconds, "rate": seen.rate, "terms": seen.terms, "end": seen.end}))
+            if main and (time.monotonic() - told > 1 or end):
+                left = "" if seen.left is None else f", about {_span(seen.left)} left"
+                jobs.report(folder, "running", f"{last}Step {seen.step:,}, {seen.rate:,.0f} items a second{left}.")
+                told = time.monotonic()
+    return end
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@contextlib.contextmanager
+def _bar(hidden: bool) -> Iterator[Callable[[float, str], None]]:
+    """Gives `show(share done, text)`: a progress bar on stderr, or nothing."""
+    if hidden:
+        yield lambda done, text: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("starting", total=1.0)
+        yield lambda done, text: bar.update(task, completed=done, description=text)
+
+
+@app.command()
+def sample(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint's name or folder, or a run's name.")],
+    n: Annotated[int, typer.Option("--n", min=1, max=1_000_000, help="How many.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same samples.")] = 0,
+    index: Annotated[int, typer.Option(min=0, help="The first sample's number within the seed.")] = 0,
+    out: Annotated[Path, typer.Option("-o", "--out", help="A .png for one sheet, else a folder for one file a sample.")] = Path("grid.png"),
+    label: Annotated[str, typer.Option("--class", help="A class's name or number, where the model is conditional.")] = "",
+    slider: Annotated[list[str] | None, typer.Option("--slider", metavar="K=AMOUNT", help="Move along direction K (from 1); repeatable.")] = None,
+    number: Annotated[list[str] | None, typer.Option("--number", metavar="K=VALUE", help="Set number K (from 1) of the latent; repeatable.")] = None,
+    set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A sampling setting, such as truncation=0.7; repeatable.")] = None,
+    columns: Annotated[int, typer.Option(min=1, max=1000, help="Pictures in a row of the sheet.")] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="Say what was made as JSON.")] = False,
+) -> None:
+    """Draw samples from a checkpoint."""
+    from . import checkpoint as checkpoints, engine, files
+    from .config import ConfigError, parse
+
+    found = checkpoints.find(checkpoint, anywhere=True)
+    classes = found.manifest.classes
+    if label and label not in classes and not label.isdigit():
+        raise ConfigError(f"--class: {label!r} is not one of {', '.join(classes) or 'its classes: it has none'}")
+    moves = {k - 1: v for k, v in _pairs("--slider", slider)}
+    kind = engine.Engine(device="cpu")
+    sampling = {}
+    for change in set or []:
+        field, _, value = change.partition("=")
+        sampling[field] = parse(kind.warm(found).model.Sampling, field, value, "sampling.")
+    requests = [
+        engine.Request(
+            found.name, seed, index + i, tuple(moves.get(k, 0.0) for k in range(max(moves, default=-1) + 1)),
+            {k - 1: v for k, v in _pairs("--number", number)}, (classes.index(label) if label in classes else int(label)) if label else None, sampling,
+        )
+        for i in range(n)
+    ]  # fmt: skip
+    import torch
+
+    made = []
+    with _bar(as_json or n <= 256) as show:
+        for i in range(0, n, 256):
+            made += kind.draw(requests[i : i + 256], name=found)
+            show(len(made) / n, f"{len(made):,} of {n:,}")
+    modality = found.modality
+    if out.suffix.lower() == ".png":
+        from PIL import Image
+
+        if n == 1:
+            files.write_whole(out, modality.write(made[0].item, made[0].request.recipe(made[0].digest)))
+        else:
+            import io
+
+            sheet = io.BytesIO()
+            Image.fromarray(modality.sheet(torch.stack([s.item for s in made]), columns)).save(sheet, "PNG")
+            files.write_whole(out, sheet.getvalue())
+    elif out.suffix:
+        raise ConfigError(f"--out: {out} is neither a .png nor a folder")
+    else:
+        for s in made:
+            files.write_whole(out / f"{s.request.seed}-{s.request.index:06d}.png", modality.write(s.item, s.request.recipe(s.digest)))
+    typer.echo(json.dumps({"out": str(out), "n": n, "seed": seed, "checkpoint": found.name, "digest": found.digest}) if as_json else f"{n} from {found.name}: {out}")
+
+
+def _pairs(flag: str, texts: list[str] | None) -> list[tuple[int, float]]:
+    from .config import ConfigError
+
+    pairs = []
+    for text in texts or []:
+        at, _, value = text.partition("=")
+        try:
+            pairs.append((int(at), float(value)))
+        except ValueError:
+            raise ConfigError(f"{flag} {text}: write it as NUMBER=AMOUNT, such as 1=2.5") from None
+        if not 1 <= pairs[-1][0] <= 1024:
+            raise ConfigError(f"{flag} {text}: {at} is not a position from 1 to 1024")
+    return pairs
+
+
+@app.command(name="list")
+def list_(
+    presets: Annotated[bool, typer.Option("--presets", help="The presets that can be trained.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List the checkpoints: those that came with the program, and those of runs."""
+    if presets:
+        from . import model
+
+        rows = [{"preset": p} for p in model.presets()]
+        typer.echo(json.dumps(rows, indent=1) if as_json else "\n".join(model.presets()))
+        return
+    from . import checkpoint, files
+
+    rows = [
+        {
+            "name": c.name, "preset": c.preset, "data": c.manifest.source.name, "modality": c.manifest.modality, "classes": c.manifest.classes,
+            "steps": c.manifest.training.steps, "seconds": round(c.manifest.training.seconds, 1), "bytes": c.bytes, "digest": c.digest, "path": str(c.path),
+        }
+        for c in checkpoint.shelf(files.shipped(), files.runs())
+    ]  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    elif not rows:
+        typer.echo("no checkpoints yet: aigc train vae:conv --data digits --minutes 1")
+    for row in rows if not as_json else []:
+        typer.echo(f"{row['name']:<24} {row['preset']:<14} {row['data']:<16} {row['steps']:>8,} steps  {row['bytes'] / 1e6:.1f} MB")
+
+
+@app.command(name="data")
+def data_(
+    source: Annotated[str, typer.Argument(help="A built-in set's name, or a folder or zip of images; nothing lists the built-in ones.")] = "",
+    size: Annotated[int, typer.Option(min=0, max=512, help="Side in pixels; 0 is the set's own.")] = 0,
+    channels: Annotated[int, typer.Option(min=0, max=3, help="1 is grey, 3 is colour, 0 is as the data comes.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="At most this many items.")] = 0,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write a sheet of the first items to this .png.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show what a set holds, and what was left out of it and why."""
+    from . import data, files
+    from .config import Data, check
+
+    if not source:
+        rows = [{"name": s.name, "title": s.title, "size": s.size, "channels": s.channels, "count": s.count, "licence": s.licence, "url": s.url} for s in data.sources()]
+        typer.echo(json.dumps(rows, indent=1) if as_json else "\n".join(f"{r['name']:<16} {r['title']}  [{r['licence']}]" for r in rows))
+        return
+    with _bar(as_json) as show:
+        found = data.load(
+            check(Data, {"source": source, "size": size, "channels": channels, "limit": limit}, "data."),
+            on_progress=lambda done, of: show(done / max(of, 1), f"{done:,} of {of:,}"),
+        )
+    counts = [int((found.labels == i).sum()) for i in range(len(found.classes))] if found.labels is not None else []
+    left = [{"name": e.name, "reason": e.reason} for e in found.ledger.left_out]
+    if out:
+        import io
+
+        from PIL import Image
+
+        sheet = io.BytesIO()
+        Image.fromarray(found.modality.sheet(found.items[:64], 8)).save(sheet, "PNG")
+        files.write_whole(out, sheet.getvalue())
+    if as_json:
+        facts = {"source": source, "items": len(found.items), "shape": list(found.modality.shape), "classes": dict(zip(found.classes, counts, strict=True))}
+        typer.echo(json.dumps({**facts, "licence": found.source.licence, "digest": found.digest, "left_out": left, "says": found.ledger.summary()}, ensure_ascii=False))
+        return
+    typer.echo(f"{found.source.title or source}: {len(found.items):,} items of {' x '.join(map(str, found.modality.shape))}. {found.ledger.summary()}")
+    for name, count in zip(found.classes, counts, strict=True):
+        typer.echo(f"  {name:<24} {count:,}")
+    for entry in left:
+        typer.echo(f"  left out: {entry['name']}: {entry['reason']}")

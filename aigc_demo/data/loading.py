@@ -1,0 +1,187 @@
+"""Any source as one tensor of items, and the batches of a run, each of which follows from the seed and the step alone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+
+from .. import config
+from ..modalities.image import Modality, is_grey
+from . import files, shapes
+from .cleaning import DataError, Ledger, duplicates, shown
+from .sources import PARTS, Source, fetch, sources
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Items uint8 (N, C, H, W) with what is known of each: labels int64 (N,) into `classes`, captions, factors {name: (N,)}."""
+
+    items: torch.Tensor
+    labels: torch.Tensor | None
+    classes: tuple[str, ...]
+    captions: tuple[str, ...] | None
+    factors: dict[str, torch.Tensor] | None
+    modality: Modality
+    source: Source
+    ledger: Ledger
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hex, of the items' shape, the items and the labels."""
+        said = hashlib.sha256(repr(tuple(self.items.shape)).encode())
+        said.update(self.items.contiguous().numpy())
+        if self.labels is not None:
+            said.update(self.labels.contiguous().numpy())
+        return said.hexdigest()
+
+    def take(self, index: torch.Tensor) -> Dataset:
+        """The items at `index` int64 (n,), in that order, with all that is known of them."""
+        return replace(
+            self,
+            items=self.items[index],
+            labels=None if self.labels is None else self.labels[index],
+            captions=None if self.captions is None else tuple(self.captions[i] for i in index.tolist()),
+            factors=None if self.factors is None else {name: values[index] for name, values in self.factors.items()},
+        )
+
+    def limit(self, count: int, seed: int) -> Dataset:
+        """At most `count` items, drawn by `seed`, in their old order; 0 is all."""
+        return self.take(_drawn(len(self), count, seed)) if 0 < count < len(self) else self
+
+    def split(self, validation: float, seed: int) -> tuple[Dataset, Dataset | None]:
+        """The items to train on and the share `validation` of them held out, drawn by `seed`: at least one each, None for a share of 0."""
+        if validation <= 0:
+            return self, None
+        held = min(max(1, round(len(self) * validation)), len(self) - 1)
+        order = torch.randperm(len(self), generator=_rng(seed, "split"))
+        return self.take(order[held:].sort().values), self.take(order[:held].sort().values)
+
+
+class Batches:
+    """The batches of a run, stateless: `at(step)` follows from (seed, step) alone, so a run goes on where it stopped.
+
+    A batch is `batch` items over all `world` processes, of which this one, `rank`, gets every world-th. An epoch shows each item at most
+    once; its last, incomplete batch is dropped, unless the whole set is smaller than a batch and is the batch. With `mirror`, each picture
+    is mirrored half of the time. Raises ValueError where a process would get nothing."""
+
+    def __init__(self, dataset: Dataset, batch: int, seed: int, rank: int = 0, world: int = 1, mirror: bool = False) -> None:
+        self.batch = min(batch, len(dataset))
+        if not 0 <= rank < world <= self.batch:
+            raise ValueError(f"{self.batch} items a step cannot be shared by {world} processes (this is number {rank})")
+        self.dataset, self.seed, self.rank, self.world, self.mirror = dataset, seed, rank, world, mirror
+        self.steps_per_epoch = len(dataset) // self.batch
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def at(self, step: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """This process's share of batch `step`, counted from 0 over all epochs: items uint8 (b, C, H, W) and labels int64 (b,) or None."""
+        index = self.places(step)
+        items = self.dataset.items.index_select(0, index)
+        if self.mirror:
+            flip = torch.rand(self.batch, generator=_rng(self.seed, "mirror", step))[self.rank :: self.world] < 0.5
+            items[flip] = items[flip].flip(-1)
+        labels = self.dataset.labels
+        return items, None if labels is None else labels.index_select(0, index)
+
+    def places(self, step: int) -> torch.Tensor:
+        """Where in the dataset the items of `at(step)` lie: int64 (b,)."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._order, self._epoch = torch.randperm(len(self.dataset), generator=_rng(self.seed, "epoch", epoch)), epoch
+        return self._order[place * self.batch + self.rank : (place + 1) * self.batch : self.world]
+
+
+def load(
+    spec: config.Data,
+    seed: int = 0,
+    default_size: int = 32,
+    on_progress: Callable[[int, int], None] | None = None,
+    part: str = "train",
+) -> Dataset:
+    """The items that `spec` describes, at its size and channels, or the source's own, or `default_size` pixels and grey where all are grey.
+
+    `part` is "train" or "test", the latter for built-in sets alone. `on_progress` is called with (files done, files in all).
+    Raises DataError."""
+    name, known = spec.source, {source.name: source for source in sources()}
+    if part not in PARTS:
+        raise ValueError(f"part: {part!r} is not one of {', '.join(PARTS)}")
+    if name not in known:
+        path = _path(name, list(known))
+        if part != "train":
+            raise DataError(f"{shown(name)}: only built-in sets have a {part} part")
+        dataset = _from_files(path, spec, seed, default_size, on_progress)
+    else:
+        source = known[name]
+        modality = Modality(spec.size or source.size or default_size, spec.channels or source.channels or 3)
+        draw = _drawn_shapes if name == "shapes" else _real
+        dataset = draw(source, modality, spec.limit, seed, part)
+    if len(dataset) < 2:
+        raise DataError(f"{shown(name)}: at least 2 pictures are needed: {dataset.ledger.summary()}")
+    if twice := duplicates(dataset.items):
+        notes = (*dataset.ledger.notes, f"{twice:,} exact duplicates kept")
+        dataset = replace(dataset, ledger=replace(dataset.ledger, notes=notes))
+    return dataset
+
+
+def _path(name: str, known: list[str]) -> str:
+    if "\0" in name:
+        raise DataError(f"{shown(name)}: no file's name holds a NUL")
+    path = os.path.expanduser(name)
+    if os.path.exists(path):
+        return path
+    if os.sep in path or "/" in path or path.startswith((".", "~")) or path.lower().endswith(".zip"):
+        raise DataError(f"{shown(name)}: there is no such folder or zip")
+    raise DataError(f"{config.unknown(shown(name), known)}; data is one of {', '.join(known)}, or the path of a folder or zip")
+
+
+def _from_files(path: str, spec: config.Data, seed: int, default_size: int, on_progress: Callable[[int, int], None] | None) -> Dataset:
+    modality = Modality(spec.size or default_size, spec.channels or 3)
+    with files.opened(path) as found:
+        items, names, ledger = files.read(found, modality, spec.limit, _key(seed, "limit"), on_progress)
+    if not spec.channels and is_grey(items):
+        modality = replace(modality, channels=1)
+        items = items[:, :1].contiguous()
+    labels, classes, note = files.classes_of(names)
+    title = shown(os.path.basename(os.path.abspath(path)))
+    source = Source(title, title, "", "", None, None, classes, len(items), "Pictures of your own; their licence is yours to know.")
+    ledger = replace(ledger, notes=(*ledger.notes, note)) if note else ledger
+    return Dataset(items, None if labels is None else torch.tensor(labels), classes, None, None, modality, source, ledger)
+
+
+def _real(source: Source, modality: Modality, limit: int, seed: int, part: str) -> Dataset:
+    pictures, labels = fetch(source, part)
+    if 0 < limit < len(pictures):
+        index = _drawn(len(pictures), limit, seed)
+        pictures, labels = pictures[index], labels[index]
+    files.bounded(len(pictures), modality)
+    items = modality.resize(pictures)
+    return Dataset(items, labels, source.classes, None, None, modality, source, Ledger(len(items)))
+
+
+def _drawn_shapes(source: Source, modality: Modality, limit: int, seed: int, part: str) -> Dataset:
+    count = limit or source.count or 0
+    files.bounded(count, replace(modality, channels=3))
+    known = shapes.factors(count, _key(seed, "shapes", part))
+    items = modality.resize(shapes.draw(known, modality.size))
+    captions = shapes.captions(known, colour=modality.channels == 3)
+    return Dataset(items, known["shape"].clone(), source.classes, captions, known, modality, source, Ledger(count))
+
+
+def _drawn(count: int, most: int, seed: int) -> torch.Tensor:
+    return torch.randperm(count, generator=_rng(seed, "limit"))[:most].sort().values
+
+
+def _rng(*parts: object) -> torch.Generator:
+    return torch.Generator().manual_seed(_key(*parts))
+
+
+def _key(*parts: object) -> int:
+    """63 bits that follow from the parts alone, on every machine and in every process."""
+    return int.from_bytes(hashlib.blake2b("\x1f".join(map(repr, parts)).encode(), digest_size=8).digest(), "big") >> 1

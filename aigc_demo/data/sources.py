@@ -1,0 +1,156 @@
+"""The sets that come with the program or can be had by name, each with its licence and where it comes from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .cleaning import DataError, shown
+
+if TYPE_CHECKING:
+    import torch
+
+PARTS = ("train", "test")
+DIGITS_TRAIN = 1500  # of the 1797; the last 297 are the test part
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where items come from. `size` and `channels` are the set's own, None where any will do; `count` is of the train part.
+
+    `licence` "" is unknown: the user's own to know."""
+
+    name: str
+    title: str
+    licence: str
+    url: str
+    size: int | None
+    channels: int | None
+    classes: tuple[str, ...]
+    count: int | None
+    about: str
+
+
+_TEN = tuple("0123456789")
+_BUILT_IN = (
+    Source(
+        "digits",
+        "Handwritten digits, 8 x 8",
+        "CC BY 4.0",
+        "https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
+        28,
+        1,
+        _TEN,
+        DIGITS_TRAIN,
+        "1,797 real handwritten digits of 8 x 8 pixels that come with scikit-learn, smoothly enlarged; 1,500 to train on, 297 to test.",
+    ),
+    Source(
+        "shapes",
+        "Coloured shapes",
+        "CC0-1.0",
+        "",
+        None,
+        3,
+        ("circle", "square", "triangle", "star", "cross", "heart"),
+        5000,
+        "Shapes drawn by this program with a caption each, every factor known: shape, colour, size, place, tilt and background.",
+    ),
+    Source(
+        "mnist",
+        "MNIST handwritten digits",
+        "CC BY-SA 3.0 (as usually cited)",
+        "http://yann.lecun.com/exdb/mnist/",
+        28,
+        1,
+        _TEN,
+        60_000,
+        "60,000 handwritten digits of 28 x 28 pixels to train on, 10,000 to test.",
+    ),
+    Source(
+        "fashion-mnist",
+        "Fashion-MNIST",
+        "MIT",
+        "https://github.com/zalandoresearch/fashion-mnist",
+        28,
+        1,
+        ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        60_000,
+        "60,000 grey pictures of Zalando's clothes, 28 x 28 pixels, to train on, 10,000 to test.",
+    ),
+    Source(
+        "cifar10",
+        "CIFAR-10",
+        "no licence stated; its authors ask to be cited",
+        "https://www.cs.toronto.edu/~kriz/cifar.html",
+        32,
+        3,
+        ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        50_000,
+        "50,000 colour photographs of 32 x 32 pixels to train on, 10,000 to test.",
+    ),
+)
+_FILES = {  # torchvision's class, and the folder it reads
+    "mnist": ("MNIST", "MNIST/raw"),
+    "fashion-mnist": ("FashionMNIST", "FashionMNIST/raw"),
+    "cifar10": ("CIFAR10", "cifar-10-batches-py"),
+}
+
+
+def sources() -> tuple[Source, ...]:
+    """The sets that can be named. Imports nothing heavy, opens no file."""
+    return _BUILT_IN
+
+
+def fetch(source: Source, part: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """A built-in set of real pictures as it comes: uint8 (N, C, h, w) and labels int64 (N,).
+
+    Files are looked for in $AIGC_DATA, then in the cache ($AIGC_HOME/data or ~/.cache/aigc_demo), then downloaded there.
+    Raises DataError."""
+    pictures, labels = _digits(part) if source.name == "digits" else _downloaded(source, part)
+    if len(pictures) != len(labels) or not set(labels.unique().tolist()) <= set(range(len(source.classes))):
+        raise DataError(f"{source.name}: the files' {len(pictures):,} pictures and {len(labels):,} labels do not fit together")
+    return pictures, labels
+
+
+def _digits(part: str) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+    from torch.nn import functional
+
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise DataError("digits: come with scikit-learn, which is not installed: pip install scikit-learn") from None
+    found = load_digits()
+    which = slice(None, DIGITS_TRAIN) if part == "train" else slice(DIGITS_TRAIN, None)
+    pictures = torch.from_numpy(found.images[which]).mul(255 / 16).round().to(torch.uint8).unsqueeze(1)
+    # ink touches the edge of the 8 x 8; one pixel of paper around it leaves room to enlarge smoothly
+    return functional.pad(pictures, (1, 1, 1, 1)), torch.from_numpy(found.target[which]).long()
+
+
+def _downloaded(source: Source, part: str) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+    from torchvision import datasets
+
+    name, folder = _FILES[source.name]
+    home, cache = os.environ.get("AIGC_DATA", ""), _cache()
+    root = next((r for r in (Path(home) if home else cache, cache) if (r / folder).is_dir()), cache)
+    try:
+        # CIFAR-10 comes as pickles: torchvision opens them only after their MD5 sums agree
+        found = getattr(datasets, name)(root, train=part == "train", download=root == cache)
+        pictures, labels = torch.as_tensor(found.data), torch.as_tensor(found.targets)
+    except Exception as error:  # of the network, the disk or a damaged file, whichever torchvision's reader meets
+        why = shown((str(error).strip().splitlines() or [type(error).__name__])[-1])
+        if root != cache:
+            raise DataError(f"{source.name}: the files in {shown(str(root / folder))} cannot be read ({why}): fetch them anew") from None
+        at = f"not in AIGC_DATA ({shown(home)})" if home else "AIGC_DATA is not set"
+        do = f"set AIGC_DATA to a folder that holds {folder}, or connect to the network"
+        raise DataError(f"{source.name}: {at}, and the download failed ({why}): {do}") from None
+    pictures = pictures.unsqueeze(1) if pictures.dim() == 3 else pictures.permute(0, 3, 1, 2)
+    return pictures.contiguous(), labels.long()
+
+
+def _cache() -> Path:
+    home = os.environ.get("AIGC_HOME")
+    return Path(home) / "data" if home else Path(os.path.expanduser("~")) / ".cache" / "aigc_demo"

@@ -1,0 +1,178 @@
+"""The cache of generators: a Request in, a Sample out; few models warm, and the newest request of a session wins."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import checkpoint as checkpoints, latent
+from .checkpoint import Checkpoint, CheckpointError
+from .config import ConfigError, Fields, check
+from .model import Model, draw_latents
+
+SPAN = 8.0  # how far a slider or a latent's number may go, in standard deviations
+AT_ONCE = 64  # samples in one forward pass
+
+
+class Superseded(Exception):  # noqa: N818  (not an error: the answer is no longer wanted)
+    """A newer request of the same session came before this one was computed."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sample, fully described: the latent that (seed, index) draws, with single numbers of it set, then moved along the directions.
+
+    `numbers` maps a latent's position to its value, `sliders` are amounts along the checkpoint's directions, both in standard deviations;
+    `label` is the class where the model is conditional; `sampling` holds the family's sampling settings."""
+
+    checkpoint: str
+    seed: int = 0
+    index: int = 0
+    sliders: tuple[float, ...] = ()
+    numbers: dict[int, float] = field(default_factory=dict)
+    label: int | None = None
+    sampling: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if not 0 <= self.seed < 2**31 or not 0 <= self.index < 2**31:
+            raise ConfigError(f"seed: {self.seed if not 0 <= self.seed < 2**31 else self.index} is not a whole number from 0 to {2**31 - 1}")
+        for name, values in (("sliders", self.sliders), ("numbers", self.numbers.values())):
+            for value in values:
+                if not math.isfinite(value) or abs(value) > SPAN:
+                    raise ConfigError(f"{name}: {value} is not a number from {-SPAN:g} to {SPAN:g}")
+
+    def recipe(self, digest: str) -> dict[str, Any]:
+        """What a file carries so that the sample can be drawn again."""
+        return {**{k: v for k, v in asdict(self).items() if v not in ((), {}, None)}, "digest": digest}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One output: the item, and how it was made."""
+
+    item: Tensor
+    request: Request
+    digest: str
+
+
+@dataclass(frozen=True)
+class Warm:
+    """A model in memory with what its sliders need: directions (K, *latent) and effects (K,)."""
+
+    checkpoint: Checkpoint
+    model: Model
+    directions: Tensor
+    effects: Tensor
+
+    @property
+    def bytes(self) -> int:
+        return sum(p.numel() * p.element_size() for p in self.model.state_dict().values() if not p.is_meta)
+
+
+class Engine:
+    """Warm models by content hash, the least recently used out when `memory` bytes are passed. Safe to call from many threads."""
+
+    def __init__(self, memory: int = 1 << 30, device: str = "cpu"):
+        self.memory, self.device = memory, device
+        self._warm: OrderedDict[str, Warm] = OrderedDict()
+        self._lock = threading.Lock()  # of the two maps
+        self._loading = threading.Lock()
+        self._compute = threading.Lock()  # a forward pass uses all cores: two at once only slow each other
+        self._newest: OrderedDict[str, int] = OrderedDict()
+        self._count = itertools.count(1)
+
+    def warm(self, name: str | Checkpoint) -> Warm:
+        """The model of a checkpoint, loaded where it is not in memory. Raises CheckpointError."""
+        found = checkpoints.find(name) if isinstance(name, str) else name
+        if ready := self._take(found.digest):
+            return ready
+        with self._loading:  # one load at a time; who waited finds it warm
+            if ready := self._take(found.digest):
+                return ready
+            model = checkpoints.load(found, self.device)
+            stored = checkpoints.read_directions(found)
+            if stored is None:
+                with self._compute:
+                    stored = latent.directions(model, found.manifest.run.seed)
+            if stored[0].shape[1:] != model.latent:
+                raise CheckpointError(f"{found.path / checkpoints.DIRECTIONS}: holds directions of another latent")
+            made = Warm(found, model, stored[0].to(self.device), stored[1])
+            with self._lock:
+                self._warm[found.digest] = made
+                while len(self._warm) > 1 and sum(w.bytes for w in self._warm.values()) > self.memory:
+                    self._warm.popitem(last=False)
+            return made
+
+    def _take(self, digest: str) -> Warm | None:
+        with self._lock:
+            if digest in self._warm:
+                self._warm.move_to_end(digest)
+                return self._warm[digest]
+        return None
+
+    def draw(self, requests: Sequence[Request], session: str | None = None, name: Checkpoint | None = None) -> list[Sample]:
+        """One sample a request; all of one checkpoint (`name`, where it is not on the shelf).
+
+        Requests with a `session` are dropped with Superseded when a newer call of that session arrives before they are computed. Raises
+        CheckpointError, and ConfigError for a label, a slider or a setting that the model does not have."""
+        ticket = next(self._count)
+        if session is not None:
+            with self._lock:
+                self._newest[session] = max(ticket, self._newest.get(session, 0))
+                self._newest.move_to_end(session)
+                while len(self._newest) > 10_000:
+                    self._newest.popitem(last=False)
+        if not requests:
+            return []
+        warm = self.warm(name or requests[0].checkpoint)
+        latents, labels, sampling = self._inputs(warm, requests)
+        items = []
+        for i in range(0, len(requests), AT_ONCE):
+            with self._compute:
+                if session is not None and self._newest.get(session, ticket) > ticket:
+                    raise Superseded
+                with torch.inference_mode():
+                    x = warm.model.sample(latents[i : i + AT_ONCE], sampling, None if labels is None else labels[i : i + AT_ONCE])
+                    items.append(warm.checkpoint.modality.decode(x.float().cpu()))
+        return [Sample(item, r, warm.checkpoint.digest) for item, r in zip(torch.cat(items), requests, strict=True)]
+
+    def _inputs(self, warm: Warm, requests: Sequence[Request]) -> tuple[Tensor, Tensor | None, Fields]:
+        """Latents (N, *latent), labels (N,) and the sampling settings of `requests`."""
+        model, classes = warm.model, warm.checkpoint.manifest.classes
+        sampling = check(model.Sampling, requests[0].sampling, "sampling.")
+        drawn = {key: draw_latents(model.latent, key[0], [key[1]])[0] for key in {(r.seed, r.index) for r in requests}}
+        latents = torch.stack([drawn[r.seed, r.index] for r in requests]).to(self.device)
+        flat = latents.flatten(1)
+        amounts = torch.zeros(len(requests), len(warm.directions), device=self.device)
+        for i, r in enumerate(requests):
+            if r.checkpoint != requests[0].checkpoint or r.sampling != requests[0].sampling:
+                raise ConfigError("requests: those of one call share the checkpoint and the sampling settings")
+            if len(r.sliders) > len(warm.directions):
+                raise ConfigError(f"sliders: {len(r.sliders)} given, the checkpoint has {len(warm.directions)}")
+            for at, value in r.numbers.items():
+                if not 0 <= at < flat.shape[1]:
+                    raise ConfigError(f"numbers: {at} is not a position from 0 to {flat.shape[1] - 1}")
+                flat[i, at] = value
+            if r.sliders:
+                amounts[i, : len(r.sliders)] = torch.tensor(r.sliders)
+            if r.label is not None and (not model.classes or not 0 <= r.label < model.classes):
+                have = f"its classes are 0 to {model.classes - 1}: {', '.join(classes)}" if model.classes else "this checkpoint draws no chosen class"
+                raise ConfigError(f"label: {r.label} is not a class; {have}")
+        if any(r.sliders for r in requests):
+            latents = latent.moved(latents, warm.directions, amounts)
+        # without a label a conditional model cycles through its classes by index
+        labels = torch.tensor([r.index % model.classes if r.label is None else r.label for r in requests], device=self.device) if model.classes else None
+        return latents, labels, sampling
+
+    def latents(self, request: Request) -> list[float]:
+        """The numbers of the request's latent before any slider moves it, as the page's fold shows them."""
+        warm = self.warm(request.checkpoint)
+        return self._inputs(warm, [Request(request.checkpoint, request.seed, request.index, numbers=request.numbers)])[0].flatten().tolist()

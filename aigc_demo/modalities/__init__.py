@@ -1,0 +1,1 @@
+"""One file a modality; `modality.kinds()` finds them by their file names."""

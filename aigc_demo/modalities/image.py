@@ -1,0 +1,182 @@
+"""Pictures: grey or colour squares of uint8 pixels, seen by models as floats from -1 to 1."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from torch.nn import functional
+
+from ..modality import BadItem
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
+FEWEST, MOST = 4, 64_000_000  # pixels on a side, pixels in all
+KEY = "aigc_demo"  # the PNG text chunk that holds the recipe
+PAPER = 236  # the grey between the pictures of a sheet
+CHUNK = 64_000_000  # values resized at a time
+
+
+@dataclass(frozen=True)
+class Modality:
+    """Square pictures of `size` pixels a side (1 to 512) in `channels` (1 is grey, 3 is colour). Raises ValueError for others."""
+
+    size: int
+    channels: int
+
+    kind: ClassVar[str] = "image"
+
+    def __post_init__(self) -> None:
+        if type(self.size) is not int or not 1 <= self.size <= 512:
+            raise ValueError(f"size: {self.size!r} is not a whole number of pixels from 1 to 512")
+        if type(self.channels) is not int or self.channels not in (1, 3):
+            raise ValueError(f"channels: {self.channels!r} is not 1 (grey) or 3 (colour)")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, size, size), of one item and of one x."""
+        return self.channels, self.size, self.size
+
+    def read(self, data: bytes) -> torch.Tensor:
+        """One file's bytes -> uint8 (channels, size, size): upright, its centre square, its first frame, on white where it is transparent.
+
+        Raises BadItem with the reason."""
+        return self.look(data)[0]
+
+    def look(self, data: bytes) -> tuple[torch.Tensor, tuple[str, ...]]:
+        """`read`, with what was done to the picture that its owner may want to know. Raises BadItem with the reason."""
+        if not data:
+            raise BadItem("empty: 0 bytes")
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                return self._item(image)
+        except BadItem:
+            raise
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise BadItem(f"too many pixels: at most {MOST // 10**6} million") from None
+        except UnidentifiedImageError:
+            if data.startswith(SIGNATURES):
+                raise BadItem("damaged: its header cannot be read") from None
+            raise BadItem(f"not an image: none of {', '.join(FORMATS)}") from None
+        except Exception as error:  # decoders raise what their parsers meet: struct.error, KeyError, SyntaxError, zlib.error
+            raise BadItem(f"damaged: {(str(error).splitlines() or [''])[0] or type(error).__name__}") from None
+
+    def _item(self, image: Image.Image) -> tuple[torch.Tensor, tuple[str, ...]]:
+        width, height = image.size
+        if width * height > MOST:
+            raise BadItem(f"{width} x {height} pixels are too many: at most {MOST // 10**6} million")
+        if min(width, height) < FEWEST:
+            raise BadItem(f"{width} x {height} pixels are too few: at least {FEWEST} x {FEWEST}")
+        notes = ["of several frames: the first taken"] if getattr(image, "is_animated", False) else []
+        image.draft(None, (4 * self.size, 4 * self.size))  # a JPEG is decoded at 1/2, 1/4 or 1/8 where that still leaves enough
+        image.load()
+        image = _upright(image)
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+        if image.mode.startswith(("I", "F")):
+            image = _eight_bits(image)
+            notes.append("deeper than 8 bits: scaled to 8")
+        if image.has_transparency_data:
+            paper = Image.new("RGBA", image.size, "white")
+            paper.alpha_composite(image.convert("RGBA"))
+            image = paper.convert("RGB")
+            notes.append("transparent: laid on white")
+        image = image.convert("L" if self.channels == 1 else "RGB")
+        if side != self.size:
+            # shrinking wants the sharp filter; growing by it would ring
+            image = image.resize((self.size, self.size), Image.Resampling.LANCZOS if side > self.size else Image.Resampling.BICUBIC)
+        pixels = torch.from_numpy(np.array(image)).view(self.size, self.size, self.channels)
+        return pixels.permute(2, 0, 1).contiguous(), tuple(notes)
+
+    def encode(self, items: torch.Tensor) -> torch.Tensor:
+        """Items uint8 (N, C, H, W) -> x float32 (N, C, H, W): 0 is -1, 255 is 1."""
+        return items.float().div_(127.5).sub_(1)
+
+    def decode(self, x: torch.Tensor) -> torch.Tensor:
+        """x (N, C, H, W) -> items uint8 (N, C, H, W), rounded and clipped; a NaN is mid-grey."""
+        return torch.nan_to_num(x.float(), nan=0.0).add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+    def write(self, item: torch.Tensor, recipe: dict[str, Any] | None = None) -> bytes:
+        """One item uint8 (C, H, W) -> a PNG (W3C PNG, 3rd edition), the recipe as JSON in its tEXt chunk "aigc_demo" (11.3.3.2).
+
+        Raises ValueError for a recipe that JSON cannot hold (NaN is one)."""
+        text = PngImagePlugin.PngInfo()
+        if recipe is not None:
+            text.add_text(KEY, json.dumps(recipe, allow_nan=False))
+        pixels = item.detach().cpu().permute(1, 2, 0).contiguous().numpy()
+        file = io.BytesIO()
+        Image.fromarray(pixels[:, :, 0] if self.channels == 1 else pixels).save(file, "PNG", pnginfo=text)
+        return file.getvalue()
+
+    @staticmethod
+    def recipe_of(data: bytes) -> dict[str, Any] | None:
+        """The recipe that `write` put into a PNG; None where there is none, or none that can be read. Decodes no pixels."""
+        try:
+            with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+                recipe = json.loads(image.info.get(KEY, "null"))
+        except Exception:  # a stranger's file: whatever its header or its JSON does, it has no recipe
+            return None
+        return recipe if isinstance(recipe, dict) else None
+
+    def sheet(self, items: torch.Tensor, columns: int) -> np.ndarray:
+        """Items uint8 (N, C, H, W) -> uint8 (height, width, 3): rows of `columns` pictures with light gutters of 1 or 2 pixels.
+
+        Raises ValueError where there is no picture or no column."""
+        if len(items) < 1 or columns < 1:
+            raise ValueError(f"a sheet of {len(items)} pictures in {columns} columns cannot be drawn")
+        columns = min(columns, len(items))
+        rows = -(-len(items) // columns)
+        step = self.size + (1 if self.size < 64 else 2)
+        pixels = items.detach().cpu().expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+        sheet = np.full((rows * step, columns * step, 3), PAPER, np.uint8)
+        for place, picture in enumerate(pixels):
+            top, left = place // columns * step, place % columns * step
+            sheet[top : top + self.size, left : left + self.size] = picture
+        return sheet[: rows * step - (step - self.size), : columns * step - (step - self.size)]
+
+    def resize(self, items: torch.Tensor) -> torch.Tensor:
+        """Pictures uint8 (N, 1 or 3, h, w) -> items (N, channels, size, size): centre square, antialiased bicubic, grey by Rec. 601."""
+        height, width = items.shape[2:]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        items = items[:, :, top : top + side, left : left + side]
+        if items.shape[1] == 3 and self.channels == 1:
+            red, green, blue = items.int().split(1, 1)
+            items = (19595 * red + 38470 * green + 7471 * blue + 32768 >> 16).to(torch.uint8)  # as PIL rounds it
+        if side != self.size:
+            chunk = max(1, CHUNK // (items.shape[1] * max(side, self.size) ** 2))
+            items = torch.cat([self._scaled(part) for part in items.split(chunk)]) if len(items) else items.new_empty(0, *self.shape)
+        return items.expand(-1, self.channels, -1, -1).contiguous()
+
+    def _scaled(self, items: torch.Tensor) -> torch.Tensor:
+        x = functional.interpolate(items.float(), (self.size, self.size), mode="bicubic", antialias=True)
+        return x.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def is_grey(items: torch.Tensor) -> bool:
+    """Whether every picture of uint8 (N, C, H, W) has the same value in all its channels."""
+    return bool((items[:, 1:] == items[:, :1]).all())
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # EXIF that cannot be parsed says nothing about the picture, whose pixels are read already
+        return image
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits -> grey of 8 bits. White is 65535, or 1 or 255 for floats that stay below; values beyond are stretched."""
+    values = np.asarray(image).astype(np.float32)
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite((low, high)).all():
+        raise BadItem("damaged: its values are not all finite numbers")
+    white = next((w for w in (1, 255) if high <= w), 65535) if image.mode == "F" else 65535
+    black, white = (low, high) if low < 0 or high > white else (0, white)
+    return Image.fromarray(((values - black) * (255 / (white - black))).round().astype(np.uint8))

@@ -1,0 +1,67 @@
+"""The promise of a modality: the one place where bytes become tensors and tensors become bytes."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+
+class BadItem(ValueError):
+    """Bytes that cannot become an item; the text is the reason, without the file's name."""
+
+
+class Modality(Protocol):
+    """A frozen dataclass whose fields are stored in the checkpoint, so that sizes, rates and alphabets travel with the weights.
+
+    An *item* is what is stored and shown (for pictures a uint8 tensor of `shape`); *x* is what a model sees (float32, about -1 to 1)."""
+
+    kind: ClassVar[str]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one item and of one x."""
+
+    def read(self, data: bytes) -> torch.Tensor:
+        """One file's bytes -> one item. Raises BadItem with the reason."""
+
+    def encode(self, items: torch.Tensor) -> torch.Tensor:
+        """Items (N, *shape) -> x (N, *shape)."""
+
+    def decode(self, x: torch.Tensor) -> torch.Tensor:
+        """x (N, *shape) -> items (N, *shape), clipped to what an item can hold."""
+
+    def write(self, item: torch.Tensor, recipe: dict[str, Any] | None = None) -> bytes:
+        """One item -> the bytes of a file, with the recipe that made it inside."""
+
+    def sheet(self, items: torch.Tensor, columns: int) -> Any:
+        """Items (N, *shape) -> one uint8 array (height, width, 3) that shows them in rows."""
+
+
+def kinds() -> tuple[str, ...]:
+    """The modalities there are: one file each in the room `modalities`."""
+    from . import modalities
+
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(modalities.__path__)))
+
+
+def to_json(modality: Modality) -> dict[str, Any]:
+    """`{"kind": "image", "size": 28, ...}`: what a checkpoint stores."""
+    return {"kind": modality.kind, **asdict(modality)}
+
+
+def from_json(stored: dict[str, Any]) -> Modality:
+    """The modality that `to_json` described. Raises ValueError for a kind or a field that does not exist."""
+    stored = dict(stored)
+    kind = stored.pop("kind", None)
+    if kind not in kinds():
+        raise ValueError(f"modality: {kind!r} is not one of {', '.join(kinds())}")
+    build = importlib.import_module(f"{__package__}.modalities.{kind}").Modality
+    try:
+        return build(**stored)
+    except TypeError as error:
+        raise ValueError(f"modality {kind}: {str(error).split(') ', 1)[-1]}") from None

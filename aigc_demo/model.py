@@ -1,0 +1,154 @@
+"""The promise of a model family, how families are found, and how a preset and a few changes become one whole run."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from . import config
+from .config import ConfigError, Fields, Run
+from .modality import Modality
+
+
+class Batch(NamedTuple):
+    """What one step learns from: x (B, *shape) in the modality's space, and labels y (B,) of int64 where the data has them."""
+
+    x: Tensor
+    y: Tensor | None = None
+
+
+class Model(nn.Module):
+    """What a family's file defines, as a class named `Model`.
+
+    `Config` and `Sampling` are its settings before and after training, `presets` maps a name to {"model": ..., "train": ..., "size": ...}
+    with the published values (a preset named `tiny` takes seconds on a CPU), `latent` is the shape of one latent.
+    `monitor` names the loss term that falls with quality on held-out items, or is None where no loss does (a GAN's)."""
+
+    Config: ClassVar[type[Fields]]
+    Sampling: ClassVar[type[Fields]]
+    modalities: ClassVar[tuple[str, ...]]
+    presets: ClassVar[dict[str, dict[str, Any]]]
+    monitor: ClassVar[str | None] = None
+
+    config: Fields
+    latent: tuple[int, ...]
+    classes: int
+
+    def phases(self) -> dict[str, nn.Module]:
+        """The parts that are trained in turn at each step; the last is the one that samples, and the one a checkpoint keeps."""
+        return {"model": self}
+
+    def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The scalar that `phase` minimises, and its terms by name."""
+        raise NotImplementedError
+
+    def sample(
+        self, latents: Tensor, sampling: Fields, condition: Tensor | None = None, on_step: Callable[[int], None] | None = None
+    ) -> Tensor:
+        """Latents (N, *latent) and class numbers (N,) where conditional -> x (N, *shape)."""
+        raise NotImplementedError
+
+
+def key(*parts: Any) -> int:
+    """A seed of 63 bits that depends on each part: key(seed, index) seeds sample `index` of `seed`."""
+    digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def generator(*parts: Any, device: str = "cpu") -> torch.Generator:
+    """A torch.Generator seeded with `key(*parts)`."""
+    return torch.Generator(device).manual_seed(key(*parts))
+
+
+def draw_latents(shape: Sequence[int], seed: int, indices: Sequence[int]) -> Tensor:
+    """z (N, *shape), standard normal: row i follows from (seed, indices[i]) alone, on the CPU, whatever the batch."""
+    if not indices:
+        return torch.empty(0, *shape)
+    return torch.stack([torch.randn(*shape, generator=generator(seed, i)) for i in indices])
+
+
+def families() -> tuple[str, ...]:
+    """The families there are: one file each in the room `models`."""
+    from . import models
+
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(models.__path__)))
+
+
+def family(name: str) -> type[Model]:
+    """The model class of a family. Raises ConfigError with the nearest name."""
+    if name not in families():
+        near = difflib.get_close_matches(name, families(), 1, 0.3)
+        raise ConfigError(f"family: {name!r} is not one of {', '.join(families())}" + (f"; did you mean {near[0]}?" if near else ""))
+    return importlib.import_module(f"{__package__}.models.{name}").Model
+
+
+def presets() -> tuple[str, ...]:
+    """Every preset, as `family:preset`."""
+    return tuple(f"{f}:{p}" for f in families() for p in family(f).presets)
+
+
+def plan(preset: str, changes: Mapping[str, Any] | None = None) -> Run:
+    """The run that `family:preset` describes, with `changes` such as {"model.latent": 64, "train.batch": "128", "data.source": "mnist"}.
+
+    Values may be texts (of a command line or a form). Raises ConfigError with a line for each name or value at fault."""
+    name, _, chosen = preset.partition(":")
+    kind = family(name)
+    if chosen not in kind.presets:
+        near = difflib.get_close_matches(chosen, kind.presets, 1, 0.3)
+        wrong = f"preset: {chosen!r} is not one of {name}'s: {', '.join(kind.presets)}"
+        raise ConfigError(wrong + (f"; did you mean {name}:{near[0]}?" if near else ""))
+    parts: dict[str, dict[str, Any]] = {"data": {}, "model": {}, "train": {}, "": {}}
+    for part in ("data", "model", "train"):
+        parts[part].update(kind.presets[chosen].get(part, {}))
+    groups: dict[str, type[Fields]] = {"data": config.Data, "model": kind.Config, "train": config.Train, "": Run}
+    known = [f"{part}.{f}" if part else f for part, g in groups.items() for f in g.model_fields if part or f not in groups]
+    faults = []
+    for path, value in (changes or {}).items():
+        part, _, field = path.rpartition(".")
+        if path not in known or path in ("family", "preset"):
+            faults.append(config.unknown(path, known))
+            continue
+        try:
+            parts[part][field] = config.parse(groups[part], field, value, f"{part}." if part else "") if isinstance(value, str) else value
+        except ConfigError as error:
+            faults.append(str(error))
+    built = {}
+    for part in ("data", "model", "train"):
+        try:
+            built[part] = config.check(groups[part], parts[part], f"{part}.")
+        except ConfigError as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigError("\n".join(faults))
+    whole = {**parts[""], "family": name, "preset": chosen, "data": built["data"], "model": built["model"].model_dump(), "train": built["train"]}
+    return config.check(Run, whole)
+
+
+def changed(run: Run) -> dict[str, Any]:
+    """What of `run` differs from its preset, as the `changes` that `plan` takes."""
+    base = plan(f"{run.family}:{run.preset}").model_dump()
+    own = run.model_dump()
+    found = {f: own[f] for f in own if f not in ("data", "model", "train", "family", "preset") and own[f] != base[f]}
+    for part in ("data", "model", "train"):
+        found |= {f"{part}.{f}": v for f, v in own[part].items() if v != base[part].get(f)}
+    return found
+
+
+def build(run: Run, modality: Modality, classes: int) -> Model:
+    """The untrained model of `run` for x of `modality` and `classes` classes (0: the data has no labels).
+
+    Weights follow from run.seed. Raises ConfigError where the family cannot take this modality or size."""
+    kind = family(run.family)
+    if modality.kind not in kind.modalities:
+        raise ConfigError(f"family: {run.family} works on {', '.join(kind.modalities)}, not on {modality.kind}")
+    settings = config.check(kind.Config, run.model, "model.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(key(run.seed, "weights"))
+        return kind(settings, modality, classes)

@@ -1,0 +1,1 @@
+"""One file a family; `model.families()` finds them by their file names."""

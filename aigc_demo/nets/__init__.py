@@ -1,0 +1,1 @@
+"""Network parts that at least two families share."""

@@ -1,0 +1,404 @@
+"""The one training loop, for every family: a generator of Progress, with averaged weights, phases and exact resume."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from . import checkpoint, data, files
+from .config import ConfigError, Run
+from .model import Batch, Model, build, draw_latents, family, generator, key
+
+STATE, LOG, SAMPLES = "state.safetensors", "log.jsonl", "samples"
+HELD_OUT = 1024  # items a validation takes at most
+LOG_SECONDS = 0.25
+
+
+class TrainingError(RuntimeError):
+    """Training that cannot go on; the text says where and why, and what to try."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is known after a step. `terms` are means since the last Progress; `left` is in seconds, None while unknown."""
+
+    step: int
+    epoch: float
+    items: int
+    seconds: float
+    done: float
+    rate: float = 0.0  # items per second
+    left: float | None = None
+    terms: dict[str, float] = field(default_factory=dict)
+    sheet: Any = None  # at a mark: uint8 (H, W, 3), the same latents each time
+    says: str = ""
+    end: str = ""  # at the last one: "done" or "stopped"
+
+
+class Trainer:
+    """One run's model, optimizers, averages and data, on one process of possibly several.
+
+    Raises ConfigError or data.DataError where the run cannot start."""
+
+    def __init__(self, run: Run, on_data: Callable[[int, int], None] | None = None):
+        from accelerate import Accelerator
+
+        kind = family(run.family)
+        if run.train.patience and kind.monitor is None:
+            raise ConfigError(f"train.patience: no loss of a {run.family} falls with quality, so there is nothing to wait for; set it to 0")
+        if run.device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("device: there is no CUDA GPU here; take auto or cpu")
+        if run.device == "mps" and not torch.backends.mps.is_available():
+            raise ConfigError("device: there is no Apple GPU here; take auto or cpu")
+        self.run, t = run, run.train
+        self.accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=_precision(run))
+        self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
+        self.device = self.accelerator.device
+        if t.batch % self.world:
+            raise ConfigError(f"train.batch: {t.batch} does not divide among {self.world} processes")
+        size = kind.presets.get(run.preset, {}).get("size", 32)
+        self.dataset = data.load(run.data, run.seed, size, on_data)
+        self.training, self.held = self.dataset.split(run.data.validation, run.seed)
+        self.modality = self.dataset.modality
+        try:
+            self.model: Model = build(run, self.modality, len(self.dataset.classes))
+        except ConfigError:
+            raise
+        except ValueError as error:  # a size that the networks cannot be scaled to
+            raise ConfigError(str(error)) from None
+        # channels-last convolutions: 1.2 to 1.3 times as fast on a CPU, more on a GPU (benchmarks/train.py)
+        self.layout = torch.channels_last if len(self.modality.shape) == 3 else torch.contiguous_format
+        self.model.to(self.device, memory_format=self.layout)
+        self.phases = self.model.phases()
+        self.part = list(self.phases.values())[-1]
+        self.averages = {k: v.detach().clone() for k, v in self.part.state_dict().items() if v.is_floating_point()} if t.ema else {}
+        self.optimizers = {name: self._optimizer(p) for name, p in self.phases.items()}
+        self.batches = data.Batches(self.training, t.batch, run.seed, self.rank, self.world, run.data.mirror)
+        self.step, self.seconds, self.wait = 0, 0.0, 0
+        self.best: float | None = None
+        self.kept: dict[str, Tensor] = {}  # the averages at the best validation, where patience is set
+        self.columns, latents, condition = marks(self.model, run.seed)
+        self.latents, self.condition = latents.to(self.device), None if condition is None else condition.to(self.device)
+
+    def _optimizer(self, phase: nn.Module) -> torch.optim.Optimizer:
+        t = self.run.train
+        return torch.optim.AdamW(
+            phase.parameters(), lr=t.lr, betas=(t.beta1, t.beta2), weight_decay=t.weight_decay, fused=self.device.type in ("cpu", "cuda")
+        )
+
+    @property
+    def total(self) -> int | None:
+        """Steps of the whole budget; None where it counts minutes."""
+        t = self.run.train
+        return {"steps": math.ceil(t.budget), "epochs": max(1, round(t.budget * self.batches.steps_per_epoch)), "minutes": None}[t.unit]
+
+    def done(self, seconds: float) -> float:
+        """Share of the budget that is used, 0 to 1, after `seconds` of training."""
+        spent = seconds / (60 * self.run.train.budget) if self.total is None else self.step / self.total
+        return min(1.0, spent)
+
+    def one_step(self, done: float) -> dict[str, Tensor]:
+        """Trains each phase once on the next batch; returns the terms of their losses."""
+        run, t = self.run, self.run.train
+        items, y = self.batches.at(self.step)
+        x = self.modality.encode(items.to(self.device)).contiguous(memory_format=self.layout)
+        batch = Batch(x, None if y is None else y.to(self.device))
+        # every draw of a step follows from (seed, step, rank), so a resumed run needs no stored random state
+        seed = key(run.seed, "step", self.step, self.rank)
+        rng = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)  # dropout
+        if t.warmup or t.decay != "none":
+            rate = t.lr * min(1.0, (self.step + 1) / max(1, t.warmup)) * {"none": 1, "linear": 1 - done, "cosine": 0.5 + 0.5 * math.cos(math.pi * done)}[t.decay]
+            for optimizer in self.optimizers.values():
+                optimizer.param_groups[0]["lr"] = rate
+        terms: dict[str, Tensor] = {}
+        for name, phase in self.phases.items():
+            if len(self.phases) > 1:
+                for other in self.phases.values():
+                    other.requires_grad_(other is phase)
+            with self.accelerator.autocast():
+                loss, found = self.model.loss(name, batch, rng)
+            self.accelerator.backward(loss)
+            if self.world > 1:
+                self._share(phase)
+            if t.clip:
+                torch.nn.utils.clip_grad_norm_(phase.parameters(), t.clip)
+            self.optimizers[name].step()
+            self.optimizers[name].zero_grad()
+            terms |= {k: v.detach() for k, v in found.items()}
+        self.step += 1
+        if self.averages:
+            self._average(min(t.ema, (1 + self.step) / (10 + self.step)))
+        return terms
+
+    def _share(self, phase: nn.Module) -> None:
+        """Means the gradients over all processes, in one reduction."""
+        gradients = [p.grad for p in phase.parameters() if p.grad is not None]
+        flat = self.accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
+        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    @torch.no_grad()
+    def _average(self, decay: float) -> None:
+        now = self.part.state_dict()
+        torch._foreach_lerp_(list(self.averages.values()), [now[k] for k in self.averages], 1 - decay)
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[Model]:
+        """The model in eval mode with its averaged weights, for as long as the context lasts; gradients are off."""
+        now = {k: v for k, v in self.part.state_dict().items() if k in self.averages}
+        raw = {k: v.clone() for k, v in now.items()}
+        with torch.no_grad():
+            self.model.eval()
+            for k, v in now.items():
+                v.copy_(self.averages[k])
+            try:
+                yield self.model
+            finally:
+                for k, v in now.items():
+                    v.copy_(raw[k])
+                self.model.train()
+
+    def draw(self) -> Any:
+        """The sheet of the run's fixed latents, drawn with the averaged weights: uint8 (H, W, 3)."""
+        with self.averaged() as model:
+            x = model.sample(self.latents, model.Sampling(), self.condition)
+            return self.modality.sheet(self.modality.decode(x.float().cpu()), self.columns)
+
+    def validate(self) -> dict[str, float]:
+        """The terms of each phase's loss on held-out items, with the averaged weights and the same draws each time."""
+        if self.held is None or not len(self.held.items):
+            return {}
+        items, labels = self.held.items[:HELD_OUT], self.held.labels
+        batch = Batch(self.modality.encode(items.to(self.device)), None if labels is None else labels[:HELD_OUT].to(self.device))
+        terms: dict[str, float] = {}
+        with self.averaged() as model:
+            for name in self.phases:
+                found = model.loss(name, batch, generator(self.run.seed, "held-out"))[1]
+                terms |= {f"held-out {k}": float(v) for k, v in found.items()}
+        return terms
+
+    def judge(self, terms: dict[str, float]) -> bool:
+        """Notes a validation; True when `patience` of them have passed without a better one."""
+        value = terms.get(f"held-out {self.model.monitor}")
+        if value is None or not self.run.train.patience:
+            return False
+        if self.best is None or value < self.best:
+            self.best, self.wait = value, 0
+            self.kept = {k: v.clone() for k, v in self.weights().items() if v.is_floating_point()}
+        else:
+            self.wait += 1
+        return self.wait >= self.run.train.patience
+
+    def weights(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps: the last phase's state, averaged."""
+        return {k: self.averages.get(k, v) for k, v in self.part.state_dict().items()}
+
+    def whole(self) -> bool:
+        """Whether every weight is a finite number."""
+        return all(bool(p.isfinite().all()) for p in self.model.parameters())
+
+    def state(self) -> bytes:
+        """All that a later process needs to go on bit for bit."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"averages.{k}": v for k, v in self.averages.items()} | {f"kept.{k}": v for k, v in self.kept.items()}
+        for name, optimizer in self.optimizers.items():
+            for i, slots in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{name}.{i}.{slot}": v for slot, v in slots.items()}
+        facts = {"step": self.step, "seconds": self.seconds, "best": self.best, "wait": self.wait, "data": self.dataset.digest}
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}  # plain, unshared rows
+        return safetensors.torch.save(tensors, {"facts": json.dumps(facts)})
+
+    def restore(self, path: Path) -> None:
+        """Goes back to the state in `path`. Raises TrainingError where it is broken or belongs to other data or another model."""
+        try:
+            with safetensors.safe_open(path, "pt") as f:
+                facts = json.loads(f.metadata()["facts"])
+                tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118  (not a dict)
+        except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError):
+            raise TrainingError(f"{path}: not a state that a run can go on from: cut short or changed") from None
+        if facts["data"] != self.dataset.digest:
+            raise TrainingError(f"{path}: was made with other data than {self.run.data.source} holds now, so the run cannot go on from it")
+        pick = {p: {k[len(p) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{p}.")} for p in ("model", "averages", "kept", "optimizer")}
+        try:
+            self.model.load_state_dict(pick["model"])
+            for name, optimizer in self.optimizers.items():
+                slots: dict[int, dict[str, Tensor]] = {}
+                for k, v in pick["optimizer"].items():
+                    phase, i, slot = k.rsplit(".", 2)
+                    if phase == name:
+                        slots.setdefault(int(i), {})[slot] = v
+                optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+            with torch.no_grad():
+                for k, v in self.averages.items():
+                    v.copy_(pick["averages"][k])
+        except (RuntimeError, ValueError, KeyError):
+            raise TrainingError(f"{path}: does not fit the model that the run describes") from None
+        self.kept = {k: v.to(self.device) for k, v in pick["kept"].items()}
+        self.step, self.seconds, self.best, self.wait = facts["step"], facts["seconds"], facts["best"], facts["wait"]
+
+    def agree(self, flag: bool) -> bool:
+        """`flag` of any process, the same in all."""
+        if self.world == 1:
+            return flag
+        return bool(self.accelerator.reduce(torch.tensor(float(flag), device=self.device), "sum") > 0)
+
+
+def _precision(run: Run) -> str:
+    if run.train.precision == "auto":
+        return "bf16" if run.device != "cpu" and torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
+    return "no" if run.train.precision == "fp32" else "bf16"
+
+
+def marks(model: Model, seed: int) -> tuple[int, Tensor, Tensor | None]:
+    """What every mark of a run draws: columns, latents (N, *latent), and classes (N,), a column each, where the model is conditional."""
+    columns = min(model.classes, 10) or 8
+    rows = 6 if model.classes else 8
+    condition = torch.arange(columns).repeat(rows) if model.classes else None
+    return columns, draw_latents(model.latent, key(seed, "marks"), range(rows * columns)), condition
+
+
+def train(trainer: Trainer, stop: Callable[[], bool] = lambda: False, save: Callable[[bytes], None] | None = None) -> Iterator[Progress]:
+    """Trains until the budget is used, patience ends or `stop()` says so, yielding about four times a second and at every mark.
+
+    `save` is given the resumable state every `train.save_seconds` and at the end, from the first process. Raises TrainingError."""
+    t, total = trainer.run.train, trainer.total
+    began, before = time.monotonic(), trainer.seconds
+    logged, saved, marked = (began, trainer.step), began, math.floor(trainer.done(before) * t.marks) if trainer.step else -1
+    sums: dict[str, Tensor] = {}
+    end = ""
+    while True:
+        now = time.monotonic()
+        trainer.seconds = before + now - began
+        done = trainer.done(trainer.seconds)
+        # several processes decide together, every tenth step; one process at every step
+        if trainer.world == 1 or trainer.step % 10 == 0:
+            if trainer.agree(done >= 1):
+                end = "done"
+            elif trainer.agree(stop()):
+                end = "stopped"
+        at_mark = (end or math.floor(done * t.marks) > marked) and (end or marked < 0 or trainer.world > 1 or now - began >= 0.5)
+        if now - logged[0] >= LOG_SECONDS or at_mark or (trainer.step == 1 and sums):
+            count = trainer.step - logged[1]
+            terms = {k: float(v) / count for k, v in sums.items()} if count else {}
+            if bad := [k for k, v in terms.items() if not math.isfinite(v)]:
+                raise TrainingError(
+                    f"after step {trainer.step} the term {bad[0]!r} is not a number any more; a lower train.lr than {t.lr:g}, or train.clip=1, may help"
+                )
+            rate = count * t.batch / max(now - logged[0], 1e-9)
+            left = None if trainer.step == 0 else trainer.seconds / max(done, 1e-9) * (1 - done)
+            seen = Progress(
+                trainer.step, trainer.step / trainer.batches.steps_per_epoch, trainer.step * t.batch, trainer.seconds, done, rate, left, terms
+            )
+            sums, logged = {}, (now, trainer.step)
+            if at_mark:
+                marked = math.floor(done * t.marks)
+                held = trainer.validate()
+                if not end and trainer.judge(held):
+                    end = "done"
+                    seen = replace(seen, says=f"no better held-out {trainer.model.monitor} for {t.patience} validations: kept the best, {trainer.best:.4g}")
+                seen = replace(seen, terms=seen.terms | held, sheet=trainer.draw())
+            save_now = save and (end or time.monotonic() - saved >= t.save_seconds)
+            if save_now and trainer.rank == 0:
+                if not trainer.whole():
+                    raise TrainingError(f"after step {trainer.step} some weights are not numbers any more; a lower train.lr than {t.lr:g} may help")
+                save(trainer.state())
+                saved = time.monotonic()
+            yield replace(seen, end=end)
+            if end:
+                return
+        for k, v in trainer.one_step(done).items():
+            sums[k] = sums[k] + v if k in sums else v
+        if total is None and trainer.step > 100_000_000:
+            return
+
+
+def record(run: Run, folder: Path, stop: Callable[[], bool] = lambda: False, on_data: Callable[[int, int], None] | None = None) -> Iterator[Progress]:
+    """Trains `run` in its folder, going on from the state there: writes log.jsonl, samples/, the state, and at the end checkpoint/.
+
+    A run that breaks keeps its last whole state, and the checkpoint that follows from it. Raises what Trainer and train raise."""
+    trainer = Trainer(run, on_data)
+    main = trainer.rank == 0
+    state = folder / STATE
+    if state.exists():
+        trainer.restore(state)
+    if main:
+        _rewind(folder, trainer.step)
+        (folder / SAMPLES).mkdir(exist_ok=True)
+    try:
+        for seen in train(trainer, stop, lambda whole: files.write_whole(state, whole)):
+            if main:
+                if seen.sheet is not None:
+                    files.write_whole(folder / SAMPLES / f"{seen.step:09d}.webp", picture(seen.sheet))
+                line = {k: getattr(seen, k) for k in ("step", "epoch", "items", "seconds", "done", "rate", "left", "terms", "says")}
+                files.append(folder / LOG, json.dumps({**line, "mark": seen.sheet is not None}))
+                if seen.end:
+                    finish(trainer, folder)
+            yield seen
+    except TrainingError:
+        if main and state.exists():
+            trainer.restore(state)
+            finish(trainer, folder)
+        raise
+
+
+def finish(trainer: Trainer, folder: Path) -> checkpoint.Checkpoint:
+    """Writes the checkpoint of what the trainer has learnt to `folder`/checkpoint, with its directions. Raises files.StorageError."""
+    from . import latent
+
+    run, source = trainer.run, trainer.dataset.source
+    trainer.averages |= trainer.kept  # the best ones, where patience is set
+    log = (folder / LOG).read_bytes() if (folder / LOG).exists() else b""
+    terms: dict[str, float] = {}
+    for line in log.splitlines():
+        with contextlib.suppress(ValueError):
+            terms |= json.loads(line)["terms"]
+    made = checkpoint.save(
+        folder / "checkpoint", trainer.weights(), run, trainer.modality, trainer.dataset.classes,
+        checkpoint.Source(
+            name=source.name, title=source.title, licence=source.licence, url=source.url, items=len(trainer.training.items), digest=trainer.dataset.digest
+        ),
+        checkpoint.Training(
+            command=checkpoint.command(run), steps=trainer.step, epochs=trainer.step / trainer.batches.steps_per_epoch,
+            items=trainer.step * run.train.batch, seconds=trainer.seconds, machine=checkpoint.machine(), date=time.strftime("%Y-%m-%d"), terms=terms,
+        ),
+        {checkpoint.SAMPLES: picture(trainer.draw()), checkpoint.LOG: log},
+    )  # fmt: skip
+    with trainer.averaged() as model:
+        checkpoint.write_directions(made, *latent.directions(model, run.seed))
+    return made
+
+
+def picture(sheet: Any) -> bytes:
+    """A sheet (H, W, 3) as lossless WebP."""
+    out = io.BytesIO()
+    Image.fromarray(sheet).save(out, "WEBP", lossless=True, method=2)
+    return out.getvalue()
+
+
+def _rewind(folder: Path, step: int) -> None:
+    """Takes what was logged after `step` (or torn by a crash) out of the log and the samples: the run goes on from there."""
+    path = folder / LOG
+    if path.exists():
+        kept = []
+        for line in path.read_bytes().splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                if json.loads(line)["step"] <= step:
+                    kept.append(line)
+        files.write_whole(path, b"".join(line + b"\n" for line in kept))
+    for sample in (folder / SAMPLES).glob("*.webp"):
+        if int(sample.stem) > step:
+            sample.unlink()
