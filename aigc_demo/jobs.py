@@ -10,7 +10,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +47,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a watcher sees of a run. `state` is waiting, starting, running, done, stopped or failed; `points` are log lines after the asked one."""
+    """What a watcher sees of a run. `state` is waiting, starting, running, done, stopped or failed; `points` are the log's lines, `marks` the
+    steps that have a picture."""
 
     id: str
     run: Run
@@ -115,8 +118,8 @@ def read(folder: Path) -> Run:
         raise JobError(f"{folder / CONFIG}: not the description of a run") from None
 
 
-def watch(id: str, after: int = -1) -> Seen:
-    """What run `id` shows now: its state, and the log's points after step `after`. Raises JobError."""
+def watch(id: str) -> Seen:
+    """What run `id` shows now, from step 0. Raises JobError."""
     for child in [c for c in _children if c.poll() is not None]:
         _children.remove(child)
     folder = find(id)
@@ -124,15 +127,35 @@ def watch(id: str, after: int = -1) -> Seen:
     state, says = status.get("state", "starting"), status.get("says", "")
     if state not in ENDED and not _alive(status):
         state, says = "failed", "The training process ended without a word. What it had learnt up to its last save is kept, and the run can go on from there."
-    points = []
-    with contextlib.suppress(OSError):
-        for line in (folder / LOG).read_bytes().splitlines():
-            with contextlib.suppress(ValueError):  # the line being written
-                point = json.loads(line)
-                if point["step"] > after:
-                    points.append(point)
     marks = tuple(sorted(int(p.stem) for p in (folder / SAMPLES).glob("*.webp")))
-    return Seen(id, read(folder), state, says, tuple(points), marks, (folder / "checkpoint" / CONFIG).is_file())
+    return Seen(id, read(folder), state, says, _points(folder / LOG), marks, (folder / "checkpoint" / CONFIG).is_file())
+
+
+_logs: OrderedDict[Path, tuple[int, int, tuple[dict[str, Any], ...]]] = OrderedDict()  # path: inode, bytes read, points; for all watchers
+_reading = threading.Lock()
+
+
+def _points(path: Path) -> tuple[dict[str, Any], ...]:
+    """The whole lines of a log; what was read before is not read again, unless the log was written anew."""
+    with _reading, contextlib.suppress(OSError):
+        inode, read_to, points = _logs.get(path, (0, 0, ()))
+        with open(path, "rb") as log:
+            now = os.fstat(log.fileno())
+            if now.st_ino != inode or now.st_size < read_to:
+                read_to, points = 0, ()
+            log.seek(read_to)
+            new = log.read()
+        whole = new[: new.rfind(b"\n") + 1]  # the last line may be half written
+        fresh = []
+        for line in whole.splitlines():
+            with contextlib.suppress(ValueError):
+                fresh.append(json.loads(line))
+        _logs[path] = (now.st_ino, read_to + len(whole), points := points + tuple(fresh))
+        _logs.move_to_end(path)
+        while len(_logs) > 32:
+            _logs.popitem(last=False)
+        return points
+    return ()
 
 
 def mark(id: str, step: int) -> bytes:

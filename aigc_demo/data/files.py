@@ -28,6 +28,7 @@ MEMBER_BYTES = 64 * 2**20
 TOTAL_BYTES = 4 * 2**30  # unpacked, of a zip; and of all items in memory
 RATIO, RATIO_FROM = 200, 2**20  # a zip's member above so many bytes may not be packed tighter
 ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ")
+DAMAGED = "a zip that is damaged or cut short"
 HIDDEN = ("__MACOSX", "Thumbs.db", "desktop.ini")
 FAULTS = (OSError, EOFError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error)
 THREADS, CHUNK = 2, 512  # files read at once, files queued at once
@@ -63,21 +64,24 @@ def opened(path: str) -> Iterator[Found]:
     where = shown(path)
     try:
         if os.path.isdir(path):
-            yield _folder(path)
-            return
-        if not os.path.isfile(path) or not zipfile.is_zipfile(path):
+            archive, found = contextlib.nullcontext(), _folder(path)
+        elif not os.path.isfile(path):
+            raise DataError(f"{where}: neither a folder nor a zip")
+        elif zipfile.is_zipfile(path):
+            archive = zipfile.ZipFile(path)
+            found = _members(archive, where)
+        else:
             with open(path, "rb") as file:
-                damaged = file.read(4).startswith(b"PK\x03\x04")
-            raise DataError(f"{where}: a zip that is damaged or cut short" if damaged else f"{where}: neither a folder nor a zip")
-        archive = zipfile.ZipFile(path)
+                damaged = file.read(4) == ARCHIVES[0]
+            raise DataError(f"{where}: {DAMAGED if damaged else 'neither a folder nor a zip'}")
+    except DataError:
+        raise
     except OSError as error:
         raise DataError(f"{where}: cannot be opened: {error.strerror or error}") from None
-    except (*FAULTS, IndexError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{where}: a zip that is damaged or cut short") from None
+    except (*FAULTS, IndexError):
+        raise DataError(f"{where}: {DAMAGED}") from None
     with archive:
-        yield _members(archive, where)
+        yield found
 
 
 def read(found: Found, modality: Modality, limit: int, seed: int, on_progress: Callable[[int, int], None] | None) -> Read:
@@ -177,7 +181,7 @@ def _folder(path: str) -> Found:
                 found.files.append(File(named[name], partial(open, full, "rb")))
         if len(found.files) > FILES:
             raise DataError(f"{shown(path)}: more than {FILES:,} files")
-    found.files.sort()
+    found.files.sort(key=lambda file: file.name)
     return found
 
 
@@ -208,7 +212,7 @@ def _members(archive: zipfile.ZipFile, where: str) -> Found:
         elif reason := _unreadable(member):
             found.left_out.append(Entry(shown(member.filename), reason))
         else:
-            found.files.append(File(member.filename, partial(archive.open, member)))
+            found.files.append(File(member.filename.replace("\\", "/"), partial(archive.open, member)))
     found.files.sort(key=lambda file: file.name)
     return found
 

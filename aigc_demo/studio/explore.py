@@ -1,0 +1,248 @@
+"""The Explore tab: one component holds the picture and every slider, and asks the engine once a picture."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from .. import checkpoint as checkpoints, files, jobs
+from ..checkpoint import Checkpoint
+from ..config import ConfigError, Spec, specs
+from ..engine import Engine, Request, Superseded
+from . import widgets, words
+
+ASSETS = Path(__file__).parent / "assets"
+REACH = 3.0  # how far a slider goes to either side, in standard deviations
+LATTICE = (9, 3)  # neighbours: columns along the first slider, rows along the second
+SPACING = 0.75  # standard deviations between neighbours
+LARGEST_SHEET = 256  # samples
+
+
+class Explore:
+    """What the page's sliders and the named endpoints call; one for a server."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+
+    # each takes and returns plain JSON; `said` turns our errors into {"error": sentence}
+
+    def shelf(self, opened: list[str]) -> list[dict[str, str]]:
+        """The checkpoints that a visitor may choose from: the shipped ones, runs that nobody owns, and those of `opened`, which are secrets."""
+        found = checkpoints.shelf(files.shipped()) + [c for c in checkpoints.shelf(files.runs()) if not (c.path.parent / jobs.OWNER).exists()]
+        for name in opened[:50]:
+            try:
+                found.append(checkpoints.find(str(name)))
+            except checkpoints.CheckpointError:
+                continue  # a run that was deleted since
+        return [{"name": c.name, "title": title(c)} for c in {c.name: c for c in found}.values()]
+
+    def open(self, name: str) -> dict[str, Any]:
+        """What the page needs to show a checkpoint's controls."""
+        warm = self.engine.warm(str(name))
+        c = warm.checkpoint
+        source, training = c.manifest.source, c.manifest.training
+        return {
+            "name": c.name, "title": title(c), "preset": c.preset, "shape": list(c.modality.shape), "digest": c.digest,
+            "classes": list(c.manifest.classes) if warm.model.classes else [], "latent": warm.model.latent[0],
+            "effects": [round(e, 5) for e in warm.effects.tolist()], "reach": REACH,
+            "sampling": [_spec(s) for s in specs(warm.model.Sampling)],
+            "data": source.title or source.name, "licence": source.licence, "items": source.items,
+            "steps": training.steps, "seconds": training.seconds, "machine": training.machine,
+        }  # fmt: skip
+
+    def live(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The picture of a state, as raw pixels: one round trip, nothing kept on the disk."""
+        sample = self.engine.draw([request(state)], session=_session(state))[0]
+        return widgets.pixels(sample.item)
+
+    def neighbours(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The state's neighbours: a lattice along the first two sliders, the state itself in the middle."""
+        columns, rows = LATTICE
+        base = list(request(state).sliders) + [0.0, 0.0]
+        moved = []
+        for r in range(rows):
+            for c in range(columns):
+                there = list(base)
+                there[0] = _within(there[0] + (c - columns // 2) * SPACING)
+                there[1] = _within(there[1] + (rows // 2 - r) * SPACING)
+                moved.append(there)
+        count = len(self.engine.warm(str(state.get("checkpoint"))).effects)
+        requests = [request({**state, "sliders": m[:count]}) for m in moved]
+        samples = self.engine.draw(requests, session=f"{_session(state)} neighbours" if _session(state) else None)
+        return {"items": [widgets.pixels(s.item) for s in samples], "sliders": [m[:count] for m in moved], "columns": columns}
+
+    def numbers(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The numbers of the state's latent, before the sliders move it."""
+        return {"numbers": [round(v, 4) for v in self.engine.latents(request({**state, "sliders": []}))]}
+
+    def file(self, state: dict[str, Any]) -> tuple[bytes, str]:
+        """The picture of a state as a PNG with its recipe inside, and its file's name."""
+        asked = request(state)
+        sample = self.engine.draw([asked])[0]
+        modality = self.engine.warm(asked.checkpoint).checkpoint.modality
+        return modality.write(sample.item, asked.recipe(sample.digest)), f"{asked.checkpoint}-{asked.seed}.png"
+
+    def save(self, state: dict[str, Any]) -> dict[str, str]:
+        """The PNG of `file`, for the page's download button."""
+        data, name = self.file(state)
+        return {"png": base64.b64encode(data).decode(), "name": name}
+
+    def sheet(self, name: str, n: int, seed: int, label: int | None = None) -> bytes:
+        """`n` samples of a seed as one PNG."""
+        from PIL import Image
+
+        if not 1 <= n <= LARGEST_SHEET:
+            raise ConfigError(f"n: {n} is not a number from 1 to {LARGEST_SHEET}")
+        samples = self.engine.draw([Request(name, seed, i, label=label) for i in range(n)])
+        out = io.BytesIO()
+        Image.fromarray(self.engine.warm(name).checkpoint.modality.sheet([s.item for s in samples], 8)).save(out, "PNG")
+        return out.getvalue()
+
+
+def title(c: Checkpoint) -> str:
+    """`mnist-dcgan: MNIST handwritten digits, gan:dcgan, 28 px`; a run of the page goes by its data, as its name is a secret."""
+    source = c.manifest.source.title or c.manifest.source.name
+    name = c.manifest.run.name or ("" if (c.path.parent / jobs.OWNER).exists() else c.name)
+    return f"{name + ': ' if name else ''}{source}, {c.preset}, {c.modality.shape[-1]} px"
+
+
+def request(state: dict[str, Any]) -> Request:
+    """The engine's request that the page's state means. Raises ConfigError: what comes from a browser is checked here again."""
+    try:
+        label = state.get("label")
+        return Request(
+            str(state["checkpoint"]), int(state.get("seed", 0)), int(state.get("index", 0)), tuple(float(v) for v in state.get("sliders", ())),
+            {int(k): float(v) for k, v in dict(state.get("numbers") or {}).items()}, None if label is None else int(label), dict(state.get("sampling") or {}),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError("the state is not one that this page sends: it needs checkpoint, seed, sliders, numbers, label and sampling") from None
+
+
+def command(state: dict[str, Any], classes: list[str]) -> dict[str, str]:
+    """The command line and the Python lines that draw the state's picture."""
+    asked = request(state)
+    words_ = ["aigc", "sample", asked.checkpoint, "--n", "1", "--seed", str(asked.seed)]
+    words_ += ["--index", str(asked.index)] if asked.index else []
+    words_ += ["--class", str(asked.label)] if asked.label is not None else []
+    for k, v in enumerate(asked.sliders):
+        words_ += ["--slider", f"{k + 1}={v:g}"] if v else []
+    for k, v in asked.numbers.items():
+        words_ += ["--number", f"{k + 1}={v:g}"]
+    for k, v in asked.sampling.items():
+        words_ += ["--set", f"{k}={v}"]
+    shown = {k: v for k, v in asked.recipe("").items() if k not in ("checkpoint", "digest") and v not in ("", 0)}
+    arguments = ", ".join([repr(asked.checkpoint), *(f"{k}={v!r}" for k, v in shown.items())])
+    python = f"from aigc_demo.engine import Engine, Request\nsample = Engine().draw([Request({arguments})])[0]\nsample.item  # uint8, (channels, height, width)"
+    return {"command": shlex.join([*words_, "-o", "picture.png"]), "python": python}
+
+
+def _spec(spec: Spec) -> dict[str, Any]:
+    return {"name": spec.name, "help": spec.help, "default": spec.default, "low": spec.low, "high": spec.high, "kind": spec.kind}
+
+
+def _within(value: float) -> float:
+    return max(-REACH, min(REACH, value))
+
+
+def _session(state: dict[str, Any]) -> str | None:
+    session = state.get("session")
+    return str(session)[:64] if session else None
+
+
+def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
+    """Lays out the tab; returns its component, whose value {"open": name} opens a checkpoint."""
+
+    def said(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def answer(payload):
+            payload = payload[0] if isinstance(payload, list) and len(payload) == 1 else payload
+            try:
+                return function(payload)
+            except Superseded:
+                return {"superseded": True}
+            except (ValueError, OSError, AttributeError, TypeError) as error:
+                return {"error": widgets.sentence(error)}
+
+        answer.__name__ = function.__name__
+        return answer
+
+    def lines(state):
+        return command(state, [])
+
+    names = [c["name"] for c in explore.shelf([])]
+    first = next((n for n in ("mnist-dcgan", *names) if n in names), None)
+    pad = gr.HTML(
+        {"open": first}, html_template=(ASSETS / "explore.html").read_text(), js_on_load=(ASSETS / "explore.js").read_text(), apply_default_css=False,
+        server_functions=[said(f) for f in (explore.shelf, explore.open, explore.live, explore.neighbours, explore.numbers, explore.save, lines)],
+        start=_start(explore, first), words=words.of("explore"), elem_id="explore", container=False, padding=False,
+    )  # fmt: skip
+
+    def explore_list() -> list[dict]:
+        """List the checkpoints that can be explored."""
+        return explore.shelf([])
+
+    def explore_open(checkpoint: str) -> dict:
+        """Describe a checkpoint: its shape, classes, sliders and where it came from.
+
+        Args:
+            checkpoint: its name, as explore_list gives it.
+        """
+        return widgets.told(explore.open, checkpoint)
+
+    def explore_picture(checkpoint: str, seed: int = 0, sliders: str = "[]", label: int = -1, truncation: float = 1.0) -> str:
+        """Draw one picture.
+
+        Args:
+            checkpoint: its name.
+            seed: the same seed draws the same picture.
+            sliders: a JSON list of amounts along the checkpoint's directions, each from -3 to 3.
+            label: the class's number, or -1 for none.
+            truncation: below 1 is more typical, above 1 more unusual.
+        """
+        state = {"checkpoint": checkpoint, "seed": seed, "sliders": _json(sliders), "label": None if label < 0 else label, "sampling": {"truncation": truncation}}
+        data, name = widgets.told(explore.file, state)
+        return widgets.served(data, name)
+
+    def explore_sheet(checkpoint: str, n: int = 64, seed: int = 0, label: int = -1) -> str:
+        """Draw a sheet of many pictures.
+
+        Args:
+            checkpoint: its name.
+            n: how many, at most 256.
+            seed: the same seed draws the same pictures.
+            label: the class's number, or -1 for all in turn.
+        """
+        return widgets.served(widgets.told(explore.sheet, checkpoint, n, seed, None if label < 0 else label), f"{checkpoint}-{seed}-sheet.png")
+
+    gr.api(explore_list, api_name="explore_list", queue=False)
+    gr.api(explore_open, api_name="explore_open")
+    one, many = gr.Image(visible=False, format="png"), gr.Image(visible=False, format="png")
+    for function, output in ((explore_picture, one), (gpu(explore_sheet) if gpu else explore_sheet, many)):
+        widgets.endpoint(function, output)
+    return pad
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise gr.Error(f"sliders: {text[:60]!r} is not a JSON list of numbers") from None
+
+
+def _start(explore: Explore, name: str | None) -> dict[str, Any]:
+    """What the page shows before it has asked for anything: the first checkpoint, described and drawn."""
+    if name is None:
+        return {}
+    state = {"checkpoint": name, "seed": 7, "sliders": [], "sampling": {}}
+    opened = explore.open(name)
+    if opened["classes"]:
+        state["label"] = 0
+    return {"shelf": explore.shelf([]), "open": opened, "picture": explore.live(state), "neighbours": explore.neighbours(state), "state": state}
