@@ -9,7 +9,7 @@ import math
 import os
 import platform
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -118,7 +118,7 @@ def command(run: Run) -> str:
     changes.setdefault("data.source", run.data.source)
     budget, unit = changes.pop("train.budget", None), changes.pop("train.unit", None)
     if budget is not None or unit is not None:
-        words += [f"--{run.train.unit}", f"{run.train.budget:g}"]
+        words += [f"--{run.train.unit}", repr(run.train.budget).removesuffix(".0")]
     for path, value in changes.items():
         text = json.dumps(value) if isinstance(value, (bool, list, tuple)) else str(value)
         words += [flags[path], text] if path in flags else ["--set", f"{path}={text}"]
@@ -133,22 +133,34 @@ def save(
 
     `weights` is the state of the last of the model's phases, `extra` further files by name. Raises files.StorageError."""
     half = run.train.weights == "float16"
-    kept = {k: (v.half() if half and v.is_floating_point() else v).detach().cpu().contiguous() for k, v in weights.items()}
+    # a number beyond float16's largest would be stored as infinity: its tensor stays as it is
+    small = {k for k, v in weights.items() if half and v.is_floating_point() and v.abs().max() <= torch.finfo(torch.half).max}
+    kept = {k: (v.half() if k in small else v).detach().cpu().contiguous() for k, v in weights.items()}
     data = safetensors.torch.save(kept, {"format": "pt"})
     manifest = Manifest(
         aigc_demo=__version__, run=run, modality=modalities.to_json(modality), classes=tuple(classes), source=source, training=training,
         weights=hashlib.sha256(data).hexdigest(),
     )  # fmt: skip
     contents = {WEIGHTS: data, CONFIG: manifest.model_dump_json(indent=1).encode(), CARD: card(manifest, len(data)).encode(), **(extra or {})}
+    with _replacing(folder) as side:
+        side.mkdir(parents=True)
+        for name, content in contents.items():
+            files.write_whole(side / name, content)
+    return read(folder)
+
+
+@contextlib.contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """Gives the place of a folder that takes the place of `folder` when the context ends well. Raises files.StorageError."""
     folder = folder.absolute()
     side, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     with files.said(folder):
+        if old.exists() and not folder.exists():  # the process died between the two renames below
+            os.replace(old, folder)
         for leftover in (side, old):
             shutil.rmtree(leftover, ignore_errors=True)
-        side.mkdir(parents=True)
         try:
-            for name, content in contents.items():
-                files.write_whole(side / name, content)
+            yield side
             if folder.exists():
                 os.replace(folder, old)
             os.replace(side, folder)
@@ -160,13 +172,14 @@ def save(
             shutil.rmtree(side, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
         files.sync(folder.parent)
-    return read(folder)
 
 
 def read(folder: Path) -> Checkpoint:
     """The checkpoint at `folder`, its weights unread. Raises CheckpointError."""
     path = folder / CONFIG
     try:
+        if not path.is_file():
+            raise OSError
         if path.stat().st_size > LARGEST_CONFIG:
             raise CheckpointError(f"{path}: over {LARGEST_CONFIG} bytes, too large for a checkpoint's description")
         data = path.read_bytes()
@@ -182,6 +195,8 @@ def read(folder: Path) -> Checkpoint:
         modalities.from_json(manifest.modality)
     except ValueError as error:
         raise CheckpointError(f"{path}: {str(error).splitlines()[0]}") from None
+    if not (folder / WEIGHTS).is_file():
+        raise CheckpointError(f"{folder}: not a checkpoint: it has no {WEIGHTS}")
     return Checkpoint(folder, manifest, hashlib.sha256(data).hexdigest())
 
 
@@ -205,10 +220,12 @@ def load(checkpoint: Checkpoint, device: str = "cpu") -> Model:
             model = build(manifest.run, checkpoint.modality, len(manifest.classes))
         part = list(model.phases().values())[-1]
         weights = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
+        if any(v.is_complex() for v in weights.values()):  # load_state_dict compares shapes alone
+            raise TypeError
         part.load_state_dict(weights, assign=True)
     except (safetensors.SafetensorError, ConfigError, ValueError) as error:
         raise CheckpointError(f"{checkpoint.path}: {str(error).splitlines()[0]}") from None
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         raise CheckpointError(f"{path}: the weights do not fit the model that {CONFIG} describes") from None
     if not all(torch.isfinite(v).all() for v in weights.values() if v.is_floating_point()):
         raise CheckpointError(f"{path}: holds numbers that are not finite")
@@ -277,14 +294,15 @@ def find(name: str, anywhere: bool = False) -> Checkpoint:
     """The checkpoint that `name` means: one that came with the program, or the one of a run; with `anywhere`, also the one at a path.
 
     Raises CheckpointError, naming what there is."""
-    if anywhere and (Path(name) / CONFIG).is_file():
-        with contextlib.suppress(CheckpointError):
-            return read(Path(name))
-        return read(Path(name) / "checkpoint")
+    if anywhere:
+        with contextlib.suppress(OSError):  # a name too long for a path
+            for folder in (Path(name) / "checkpoint", Path(name)):
+                if (folder / CONFIG).is_file():
+                    return read(folder)
     try:
         plain = files.named(name)
     except ValueError as error:
-        raise CheckpointError(f"checkpoint: {error}" if not anywhere else f"{name}: there is no checkpoint at this path") from None
+        raise CheckpointError(f"checkpoint: {error}" if not anywhere else f"{name[:200]!r}: there is no checkpoint at this path") from None
     for folder in (files.shipped() / plain, files.runs() / plain / "checkpoint"):
         if (folder / CONFIG).is_file():
             return read(folder)
@@ -296,11 +314,6 @@ def copy(checkpoint: Checkpoint, to: Path) -> Checkpoint:
     """Copies a checkpoint to the folder `to`, whole or not at all. Raises files.StorageError, CheckpointError where `to` holds something else."""
     if to.exists() and not (to / CONFIG).is_file():
         raise CheckpointError(f"{to}: exists and is not a checkpoint")
-    side = to.absolute().with_name(f".{to.name}.new")
-    with files.said(to):
-        shutil.rmtree(side, ignore_errors=True)
+    with _replacing(to) as side:
         shutil.copytree(checkpoint.path, side)
-        shutil.rmtree(to, ignore_errors=True)
-        os.replace(side, to)
-        files.sync(to.absolute().parent)
     return read(to)

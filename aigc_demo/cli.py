@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +18,10 @@ import typer
 
 from . import __version__
 
-app = typer.Typer(name="aigc", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(name="aigc", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+UsageError = typer.BadParameter.__bases__[0]  # click's, wherever this typer keeps it
 
 
 def main() -> None:
@@ -25,7 +29,12 @@ def main() -> None:
     from .config import ConfigError
 
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except UsageError as error:
+        _fail(error.format_message(), 2)
+    except typer.Abort:
+        _fail("stopped", 130)
     except (ConfigError, ValueError, FileNotFoundError) as error:
         if type(error) is ValueError or not _ours(error):  # a defect of the program: show where
             raise
@@ -41,7 +50,8 @@ def _ours(error: Exception) -> bool:
 
 
 def _fail(sentence: str, code: int) -> None:
-    typer.echo(f"aigc: {sentence}", err=True)
+    lines = sentence.splitlines() or [""]
+    typer.echo("\n".join(f"aigc: {line}" for line in lines), err=True)
     sys.exit(code)
 
 
@@ -51,9 +61,14 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def _all(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and end.")] = False) -> None:
+@app.callback(invoke_without_command=True)
+def _all(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and end.")] = False,
+) -> None:
     """A studio for small generative models: train, explore and show them, in a browser (aigc demo) or right here."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()
@@ -93,11 +108,10 @@ def train(
 
     rank = int(os.environ.get("RANK", 0))
     if resume:
-        if preset or set or data:
+        if preset or set or data or name or device or settings or any(v is not None for v in (epochs, steps, minutes, seed)):
             raise ConfigError("--resume: goes on with the run as it was; leave out the preset and the settings")
         folder = jobs.find(resume)
         run = jobs.read(folder)
-        (folder / jobs.STOP).unlink(missing_ok=True)
     else:
         from . import model
 
@@ -121,13 +135,19 @@ def train(
             return _settings(run)
         folder = jobs.create(run) if rank == 0 else files.runs() / f".rank-{rank}"
     if rank:
-        return _work(run, folder, lambda: False, None, True, False)
+        _work(run, folder, lambda: False, None, True, False)
+        return
+    if to and to.exists() and not (to / "config.json").is_file():
+        raise ConfigError(f"--to: {to} exists and is not a checkpoint")
     stopped = _on_signals()
+    if slots and hasattr(os, "nice"):
+        os.nice(10)  # a run of the page: whoever explores comes first
 
     def stop() -> bool:
         return bool(stopped) or jobs.asked_to_stop(folder)
 
     with jobs.own(folder):
+        (folder / jobs.STOP).unlink(missing_ok=True)
         try:
             with jobs.slot(slots, folder, stop) if slots else contextlib.nullcontext(True) as granted:
                 if granted:
@@ -140,12 +160,12 @@ def train(
             with contextlib.suppress(OSError):
                 jobs.report(folder, "failed", sentence)
             raise
+        jobs.report(folder, end, "Stopped; what it learnt is kept." if end == "stopped" else "Done.")
         made = folder / "checkpoint"
         if to and (made / "config.json").exists():
             from . import checkpoint
 
             made = checkpoint.copy(checkpoint.read(made), to).path
-        jobs.report(folder, end, "Stopped; what it learnt is kept." if end == "stopped" else "Done.")
     if not (quiet or as_json):
         typer.echo(f"{'stopped' if end == 'stopped' else 'done'}: {made}\ngo on: aigc train --resume {folder.name}\nsample: aigc sample {folder.name} --n 64 -o grid.png")
     if stopped:
@@ -242,8 +262,10 @@ def sample(
 
     found = checkpoints.find(checkpoint, anywhere=True)
     classes = found.manifest.classes
-    if label and label not in classes and not label.isdigit():
-        raise ConfigError(f"--class: {label!r} is not one of {', '.join(classes) or 'its classes: it has none'}")
+    if label and label not in classes and not re.fullmatch("[0-9]{1,9}", label):
+        raise ConfigError(f"--class: {label[:80]!r} is not one of {', '.join(classes) or 'its classes: it has none'}")
+    if out.suffix and out.suffix.lower() != ".png":
+        raise ConfigError(f"--out: {out} is neither a .png nor a folder")
     moves = {k - 1: v for k, v in _pairs("--slider", slider)}
     kind = engine.Engine(device="cpu")
     sampling = {}
@@ -257,8 +279,6 @@ def sample(
         )
         for i in range(n)
     ]  # fmt: skip
-    import torch
-
     made = []
     with _bar(as_json or n <= 256) as show:
         for i in range(0, n, 256):
@@ -266,18 +286,8 @@ def sample(
             show(len(made) / n, f"{len(made):,} of {n:,}")
     modality = found.modality
     if out.suffix.lower() == ".png":
-        from PIL import Image
-
-        if n == 1:
-            files.write_whole(out, modality.write(made[0].item, made[0].request.recipe(made[0].digest)))
-        else:
-            import io
-
-            sheet = io.BytesIO()
-            Image.fromarray(modality.sheet(torch.stack([s.item for s in made]), columns)).save(sheet, "PNG")
-            files.write_whole(out, sheet.getvalue())
-    elif out.suffix:
-        raise ConfigError(f"--out: {out} is neither a .png nor a folder")
+        one = n == 1  # a single picture carries its recipe
+        files.write_whole(out, modality.write(made[0].item, made[0].request.recipe(made[0].digest)) if one else kind.sheet(made, columns))
     else:
         for s in made:
             files.write_whole(out / f"{s.request.seed}-{s.request.index:06d}.png", modality.write(s.item, s.request.recipe(s.digest)))
@@ -353,13 +363,7 @@ def data_(
     counts = [int((found.labels == i).sum()) for i in range(len(found.classes))] if found.labels is not None else []
     left = [{"name": e.name, "reason": e.reason} for e in found.ledger.left_out]
     if out:
-        import io
-
-        from PIL import Image
-
-        sheet = io.BytesIO()
-        Image.fromarray(found.modality.sheet(found.items[:64], 8)).save(sheet, "PNG")
-        files.write_whole(out, sheet.getvalue())
+        files.write_whole(out, found.preview())
     if as_json:
         facts = {"source": source, "items": len(found.items), "shape": list(found.modality.shape), "classes": dict(zip(found.classes, counts, strict=True))}
         typer.echo(json.dumps({**facts, "licence": found.source.licence, "digest": found.digest, "left_out": left, "says": found.ledger.summary()}, ensure_ascii=False))

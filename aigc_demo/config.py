@@ -109,12 +109,15 @@ def check(group: type[F], values: Mapping[str, Any], at: str = "", known: Iterab
         return group.model_validate(dict(values))
     except ValidationError as error:
         names = [at + n for n in _names(group)] + list(known)
-        raise ConfigError("\n".join(_sentence(e, at, names) for e in error.errors())) from None
+        faults = error.errors()
+        places = {e["loc"][:i] for e in faults for i in range(len(e["loc"]))}  # a list with a wrong entry is also "too short"
+        raise ConfigError("\n".join(_sentence(e, at, names) for e in faults if e["loc"] not in places)) from None
 
 
 def unknown(name: str, known: Iterable[str]) -> str:
     """The sentence for a name that does not exist, with the nearest one that does."""
     known = list(known)
+    name = name if name.isprintable() and len(name) <= 80 else repr(name[:77] + "...")
     near = difflib.get_close_matches(name, known, 1, 0.4)
     if not near:  # "latent" for "model.latent"
         tails = {k.rsplit(".", 1)[-1]: k for k in known}
@@ -133,7 +136,9 @@ def parse(group: type[Fields], name: str, text: str, at: str = "") -> Any:
         return text.lower() in ("yes", "on")
     try:
         value = json.loads(text) if kind != "str" else text
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # not JSON, or a number or a nesting beyond what Python reads
+        return text
+    if isinstance(value, bool) and kind in ("int", "float"):
         return text
     return int(value) if kind == "int" and isinstance(value, float) and value.is_integer() else value
 
@@ -165,9 +170,11 @@ def _sentence(error: Mapping[str, Any], at: str, names: list[str]) -> str:
         "string_pattern_mismatch": f"{shown} holds a character that is not allowed here",
         "string_too_long": f"is longer than {limit.get('max_length')} characters",
         "string_too_short": "is empty",
+        "too_long": f"has more than {limit.get('max_length')} entries",
+        "too_short": "is empty",
     }.get(kind)
     if said is None:
-        for part, word in (("int", "a whole number"), ("float", "a number"), ("bool", "yes or no"), ("string", "a text"), ("dict", "a group of settings"), ("model", "a group of settings")):
+        for part, word in (("int", "a whole number"), ("float", "a number"), ("bool", "yes or no"), ("string", "a text"), ("tuple", "a list such as [256, 512]"), ("dict", "a group of settings"), ("model", "a group of settings")):
             if kind.startswith(part):
                 said = f"{shown} is not {word}"
                 break

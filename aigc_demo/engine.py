@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import itertools
-import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from . import checkpoint as checkpoints, latent
@@ -42,11 +43,14 @@ class Request:
     sampling: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
-        if not 0 <= self.seed < 2**31 or not 0 <= self.index < 2**31:
-            raise ConfigError(f"seed: {self.seed if not 0 <= self.seed < 2**31 else self.index} is not a whole number from 0 to {2**31 - 1}")
+        for name, value in (("seed", self.seed), ("index", self.index), *(("numbers", at) for at in self.numbers)):
+            if not isinstance(value, int) or not 0 <= value < 2**31:
+                raise ConfigError(f"{name}: {value} is not a whole number from 0 to {2**31 - 1}")
+        if self.label is not None and not isinstance(self.label, int):
+            raise ConfigError(f"label: {self.label} is not the number of a class")
         for name, values in (("sliders", self.sliders), ("numbers", self.numbers.values())):
             for value in values:
-                if not math.isfinite(value) or abs(value) > SPAN:
+                if not isinstance(value, (int, float)) or not abs(value) <= SPAN:  # a NaN is not
                     raise ConfigError(f"{name}: {value} is not a number from {-SPAN:g} to {SPAN:g}")
 
     def recipe(self, digest: str) -> dict[str, Any]:

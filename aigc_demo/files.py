@@ -99,7 +99,7 @@ def new_folder(parent: Path, name: str) -> Path:
         parent.mkdir(parents=True, exist_ok=True)
         for n in range(1, 10_000):
             with contextlib.suppress(FileExistsError):
-                path = parent / (name if n == 1 else f"{name}-{n}")
+                path = parent / (name if n == 1 else f"{name[:58]}-{n}")
                 path.mkdir()
                 return path
     raise StorageError(errno.EEXIST, f"{parent / name} exists ten thousand times")

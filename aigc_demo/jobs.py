@@ -79,7 +79,7 @@ def start(run: Run, limits: Limits | None = None) -> tuple[str, str]:
         raise JobError(f"{limits.waiting} runs are waiting already, which is all that this server takes: try again when one has ended")
     id, owner = files.token(), files.token()
     folder = create(run, owner, id)
-    report(folder, "starting", "The run is being set up.")
+    report(folder, "starting", "The run is being set up.", begun=False)
     spawn(folder, limits)
     return id, owner
 
@@ -160,10 +160,11 @@ def _points(path: Path) -> tuple[dict[str, Any], ...]:
 
 def mark(id: str, step: int) -> bytes:
     """The picture (WebP) of the run's fixed latents at a step of Seen.marks. Raises JobError."""
+    folder = find(id)
     try:
-        return (find(id) / SAMPLES / f"{int(step):09d}.webp").read_bytes()
-    except OSError:
-        raise JobError(f"the run has no picture of step {step}") from None
+        return (folder / SAMPLES / f"{int(step):09d}.webp").read_bytes()
+    except (OSError, ValueError):
+        raise JobError(f"the run has no picture of step {str(step)[:20]}") from None
 
 
 def stop(id: str, owner: str) -> None:
@@ -183,9 +184,10 @@ def owns(folder: Path, owner: str) -> bool:
     return hmac.compare_digest(kept, hashlib.sha256(owner.encode()).hexdigest())
 
 
-def report(folder: Path, state: str, says: str) -> None:
-    """The child's word on itself, for those who watch."""
-    files.write_whole(folder / STATUS, json.dumps({"state": state, "says": says, "pid": os.getpid(), "at": time.time()}).encode())
+def report(folder: Path, state: str, says: str, begun: bool = True) -> None:
+    """The child's word on itself, for those who watch; before the child has `begun` no process answers for it."""
+    status = {"state": state, "says": says, "pid": os.getpid() if begun else None, "at": time.time()}
+    files.write_whole(folder / STATUS, json.dumps(status).encode())
 
 
 def asked_to_stop(folder: Path) -> bool:

@@ -46,7 +46,7 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     shape, a, b, t = a.shape, a.flatten(), b.flatten(), t.view(-1, 1)
     ra, rb = a.norm().clamp(min=1e-8), b.norm().clamp(min=1e-8)
     angle = torch.acos((a @ b / (ra * rb)).clamp(-1, 1))
-    if angle < 1e-4 or angle > torch.pi - 1e-4:
+    if angle < 1e-4 or angle > torch.pi - 1e-4 or min(ra, rb) <= 1e-8:  # no arc: one way, opposite ways, or none
         return (a + t * (b - a)).view(-1, *shape)
     arc = (torch.sin((1 - t) * angle) * a / ra + torch.sin(t * angle) * b / rb) / torch.sin(angle)
     return (arc * (ra + t * (rb - ra))).view(-1, *shape)

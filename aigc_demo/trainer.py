@@ -55,6 +55,7 @@ class Trainer:
 
     def __init__(self, run: Run, on_data: Callable[[int, int], None] | None = None):
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
 
         kind = family(run.family)
         if run.train.patience and kind.monitor is None:
@@ -64,6 +65,7 @@ class Trainer:
         if run.device == "mps" and not torch.backends.mps.is_available():
             raise ConfigError("device: there is no Apple GPU here; take auto or cpu")
         self.run, t = run, run.train
+        AcceleratorState._reset_state(reset_partial_state=True)  # it would hold every run of a process to the first one's device and precision
         self.accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=_precision(run))
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
         self.device = self.accelerator.device
@@ -86,6 +88,8 @@ class Trainer:
         self.part = list(self.phases.values())[-1]
         self.averages = {k: v.detach().clone() for k, v in self.part.state_dict().items() if v.is_floating_point()} if t.ema else {}
         self.optimizers = {name: self._optimizer(p) for name, p in self.phases.items()}
+        if len(self.training) < self.world:
+            raise ConfigError(f"data: {len(self.training)} items to train on cannot be shared by {self.world} processes")
         self.batches = data.Batches(self.training, t.batch, run.seed, self.rank, self.world, run.data.mirror)
         self.step, self.seconds, self.wait = 0, 0.0, 0
         self.best: float | None = None
@@ -208,8 +212,8 @@ class Trainer:
         return {k: self.averages.get(k, v) for k, v in self.part.state_dict().items()}
 
     def whole(self) -> bool:
-        """Whether every weight is a finite number."""
-        return all(bool(p.isfinite().all()) for p in self.model.parameters())
+        """Whether every weight, and every running mean of a normalisation, is a finite number."""
+        return all(bool(v.isfinite().all()) for v in self.model.state_dict().values())
 
     def state(self) -> bytes:
         """All that a later process needs to go on bit for bit."""
@@ -228,9 +232,11 @@ class Trainer:
             with safetensors.safe_open(path, "pt") as f:
                 facts = json.loads(f.metadata()["facts"])
                 tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118  (not a dict)
+            step, seconds, wait = int(facts["step"]), float(facts["seconds"]), int(facts["wait"])
+            best, digest = None if facts["best"] is None else float(facts["best"]), facts["data"]
         except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError):
             raise TrainingError(f"{path}: not a state that a run can go on from: cut short or changed") from None
-        if facts["data"] != self.dataset.digest:
+        if digest != self.dataset.digest:
             raise TrainingError(f"{path}: was made with other data than {self.run.data.source} holds now, so the run cannot go on from it")
         pick = {p: {k[len(p) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{p}.")} for p in ("model", "averages", "kept", "optimizer")}
         try:
@@ -242,13 +248,16 @@ class Trainer:
                     if phase == name:
                         slots.setdefault(int(i), {})[slot] = v
                 optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+                moments = [optimizer.state[p][m].shape == p.shape for p in self.phases[name].parameters() for m in ("exp_avg", "exp_avg_sq") if step]
+                if not all(moments):
+                    raise ValueError
             with torch.no_grad():
                 for k, v in self.averages.items():
                     v.copy_(pick["averages"][k])
         except (RuntimeError, ValueError, KeyError):
             raise TrainingError(f"{path}: does not fit the model that the run describes") from None
         self.kept = {k: v.to(self.device) for k, v in pick["kept"].items()}
-        self.step, self.seconds, self.best, self.wait = facts["step"], facts["seconds"], facts["best"], facts["wait"]
+        self.step, self.seconds, self.best, self.wait = step, seconds, best, wait
 
     def agree(self, flag: bool) -> bool:
         """`flag` of any process, the same in all."""
@@ -294,19 +303,17 @@ def train(trainer: Trainer, stop: Callable[[], bool] = lambda: False, save: Call
         if now - logged[0] >= LOG_SECONDS or at_mark or (trainer.step == 1 and sums):
             count = trainer.step - logged[1]
             terms = {k: float(v) / count for k, v in sums.items()} if count else {}
-            if bad := [k for k, v in terms.items() if not math.isfinite(v)]:
-                raise TrainingError(
-                    f"after step {trainer.step} the term {bad[0]!r} is not a number any more; a lower train.lr than {t.lr:g}, or train.clip=1, may help"
-                )
-            rate = count * t.batch / max(now - logged[0], 1e-9)
+            _finite(trainer, terms)
+            rate = count * trainer.batches.batch / max(now - logged[0], 1e-9)
             left = None if trainer.step == 0 else trainer.seconds / max(done, 1e-9) * (1 - done)
             seen = Progress(
-                trainer.step, trainer.step / trainer.batches.steps_per_epoch, trainer.step * t.batch, trainer.seconds, done, rate, left, terms
+                trainer.step, trainer.step / trainer.batches.steps_per_epoch, trainer.step * trainer.batches.batch, trainer.seconds, done, rate, left, terms
             )
             sums, logged = {}, (now, trainer.step)
             if at_mark:
                 marked = math.floor(done * t.marks)
                 held = trainer.validate()
+                _finite(trainer, held)
                 if not end and trainer.judge(held):
                     end = "done"
                     seen = replace(seen, says=f"no better held-out {trainer.model.monitor} for {t.patience} validations: kept the best, {trainer.best:.4g}")
@@ -326,6 +333,12 @@ def train(trainer: Trainer, stop: Callable[[], bool] = lambda: False, save: Call
             return
 
 
+def _finite(trainer: Trainer, terms: dict[str, float]) -> None:
+    if bad := [k for k, v in terms.items() if not math.isfinite(v)]:
+        lower = f"a lower train.lr than {trainer.run.train.lr:g}, or train.clip=1, may help"
+        raise TrainingError(f"after step {trainer.step} the term {bad[0]!r} is not a number any more; {lower}")
+
+
 def record(run: Run, folder: Path, stop: Callable[[], bool] = lambda: False, on_data: Callable[[int, int], None] | None = None) -> Iterator[Progress]:
     """Trains `run` in its folder, going on from the state there: writes log.jsonl, samples/, the state, and at the end checkpoint/.
 
@@ -336,7 +349,7 @@ def record(run: Run, folder: Path, stop: Callable[[], bool] = lambda: False, on_
     if state.exists():
         trainer.restore(state)
     if main:
-        _rewind(folder, trainer.step)
+        _rewind(folder, trainer.step or -1)  # step 0 is shown again
         (folder / SAMPLES).mkdir(exist_ok=True)
     try:
         for seen in train(trainer, stop, lambda whole: files.write_whole(state, whole)):
@@ -373,7 +386,7 @@ def finish(trainer: Trainer, folder: Path) -> checkpoint.Checkpoint:
         ),
         checkpoint.Training(
             command=checkpoint.command(run), steps=trainer.step, epochs=trainer.step / trainer.batches.steps_per_epoch,
-            items=trainer.step * run.train.batch, seconds=trainer.seconds, machine=checkpoint.machine(), date=time.strftime("%Y-%m-%d"), terms=terms,
+            items=trainer.step * trainer.batches.batch, seconds=trainer.seconds, machine=checkpoint.machine(), date=time.strftime("%Y-%m-%d"), terms=terms,
         ),
         {checkpoint.SAMPLES: picture(trainer.draw()), checkpoint.LOG: log},
     )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import shlex
 from collections.abc import Callable
@@ -96,14 +95,9 @@ class Explore:
 
     def sheet(self, name: str, n: int, seed: int, label: int | None = None) -> bytes:
         """`n` samples of a seed as one PNG."""
-        from PIL import Image
-
         if not 1 <= n <= LARGEST_SHEET:
             raise ConfigError(f"n: {n} is not a number from 1 to {LARGEST_SHEET}")
-        samples = self.engine.draw([Request(name, seed, i, label=label) for i in range(n)])
-        out = io.BytesIO()
-        Image.fromarray(self.engine.warm(name).checkpoint.modality.sheet([s.item for s in samples], 8)).save(out, "PNG")
-        return out.getvalue()
+        return self.engine.sheet(self.engine.draw([Request(name, seed, i, label=label) for i in range(n)]))
 
 
 def title(c: Checkpoint) -> str:
@@ -127,7 +121,7 @@ def request(state: dict[str, Any]) -> Request:
         raise ConfigError("the state is not one that this page sends: it needs checkpoint, seed, sliders, numbers, label and sampling") from None
 
 
-def command(state: dict[str, Any], classes: list[str]) -> dict[str, str]:
+def command(state: dict[str, Any]) -> dict[str, str]:
     """The command line and the Python lines that draw the state's picture."""
     asked = request(state)
     words_ = ["aigc", "sample", asked.checkpoint, "--n", "1", "--seed", str(asked.seed)]
@@ -163,7 +157,6 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
 
     def said(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def answer(payload):
-            payload = payload[0] if isinstance(payload, list) and len(payload) == 1 else payload
             try:
                 return function(payload)
             except Superseded:
@@ -174,14 +167,14 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
         answer.__name__ = function.__name__
         return answer
 
-    def lines(state):
-        return command(state, [])
+    def shelf(asked):
+        return {"shelf": explore.shelf(list(asked["opened"]))}
 
     names = [c["name"] for c in explore.shelf([])]
     first = next((n for n in ("mnist-dcgan", *names) if n in names), None)
     pad = gr.HTML(
         {"open": first}, html_template=(ASSETS / "explore.html").read_text(), js_on_load=(ASSETS / "explore.js").read_text(), apply_default_css=False,
-        server_functions=[said(f) for f in (explore.shelf, explore.open, explore.live, explore.neighbours, explore.numbers, explore.save, lines)],
+        server_functions=[said(f) for f in (shelf, explore.open, explore.live, explore.neighbours, explore.numbers, explore.save, command)],
         start=_start(explore, first), words=words.of("explore"), elem_id="explore", container=False, padding=False,
     )  # fmt: skip
 

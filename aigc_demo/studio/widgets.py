@@ -18,9 +18,9 @@ from ..config import Spec
 
 LIVE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
 MOST_POINTS = 500  # a line of a chart
-# Okabe and Ito's colours, told apart by people of every colour vision, with pale partners for the raw values
+# Okabe and Ito's colours, told apart by people of every colour vision; raw values take them at a third of the opacity
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-PALE = ("#b3d5ea", "#f5cfb3", "#b3e2d5", "#f0d7e5", "#f8e2b3", "#cce9f8")
+PALE = "55"
 
 log = logging.getLogger(__package__)
 
@@ -31,9 +31,17 @@ def pixels(item: Any) -> dict[str, Any]:
     return {"raw": base64.b64encode(item.permute(1, 2, 0).contiguous().numpy().tobytes()).decode(), "width": width, "height": height, "channels": channels}
 
 
-def inline(data: bytes, kind: str = "image/webp") -> dict[str, Any]:
-    """A picture as a gr.Image value that needs no file and no second request."""
-    return {"path": None, "url": f"data:{kind};base64,{base64.b64encode(data).decode()}", "meta": {"_type": "gradio.FileData"}}
+def picture(**settings: Any) -> gr.HTML:
+    """A component that shows what `inline` makes: no file on the server's disk and no second request, unlike gr.Image."""
+    script = """const image = element.querySelector('img');
+const show = () => { const { src, alt } = props.value || {}; image.hidden = !src; if (src) { image.src = src; image.alt = alt; } };
+show(); watch('value', show);"""
+    return gr.HTML({}, html_template="<img hidden>", js_on_load=script, apply_default_css=False, **settings)
+
+
+def inline(data: bytes, alt: str, kind: str = "image/webp") -> dict[str, str]:
+    """A picture's bytes, and what it shows in words, as the value of `picture`."""
+    return {"src": f"data:{kind};base64,{base64.b64encode(data).decode()}", "alt": alt}
 
 
 def served(data: bytes, name: str) -> str:
@@ -68,7 +76,7 @@ def endpoint(function: Callable[..., Any], output: gr.components.Component) -> N
     for name, parameter in inspect.signature(function).parameters.items():
         kind = str(parameter.annotation)
         settings = {"precision": 0} if kind == "int" else {}
-        value = "" if parameter.default is parameter.empty else parameter.default
+        value = {"str": ""}.get(kind, 0) if parameter.default is parameter.empty else parameter.default
         inputs.append(kinds[kind](value=value, label=name, visible=False, **settings))
     gr.Button(visible=False).click(function, inputs, output, api_name=function.__name__, api_description=inspect.getdoc(function))
 
@@ -103,7 +111,7 @@ def curves(points: tuple[dict[str, Any], ...], held_out: bool) -> tuple[pd.DataF
         else:
             rows.append(line.assign(term=f"{shown}, each"))
             rows.append(line.assign(value=line["value"].ewm(span=max(2, len(line) / 50)).mean(), term=shown))
-            colours[f"{shown}, each"] = PALE[i % len(PALE)]
+            colours[f"{shown}, each"] = COLOURS[i % len(COLOURS)] + PALE
         colours[shown] = COLOURS[i % len(COLOURS)]
     table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame({"step": [], "value": [], "term": []})
     return table.round({"step": 1, "value": 5}), colours

@@ -34,3 +34,37 @@ def say(request: gr.Request | None, key: str, **values: Any) -> str:
     asked = ((request.headers.get("accept-language") if request else "") or "en").split(",")[0].strip()
     script = SCRIPTS.get(asked, "zh-Hans" if asked.lower().startswith("zh") else "en")
     return _all()[key][script].format(**values)
+
+
+class NearestChinese:
+    """ASGI middleware: Gradio's page knows zh-CN and zh-TW only, and shows a browser that is set to another Chinese its English; this puts a
+    script before the page's own that names the nearest of the two. (Gradio's `head=` comes too late: the language is chosen by then.)"""
+
+    SCRIPT = b"""<script>(() => {
+  const own = navigator.language, near = /^zh(-(SG|Hans.*))?$/i.test(own) ? 'zh-CN' : /^zh-(HK|MO|Hant.*)$/i.test(own) ? 'zh-TW' : own;
+  if (near !== own) Object.defineProperty(navigator, 'language', { get: () => near });
+})();</script>"""
+
+    def __init__(self, app: Any):
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"] != "/":
+            return await self.app(scope, receive, send)
+        started: dict[str, Any] = {}
+
+        async def insert(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                started.update(message)
+                return
+            if started:
+                body, headers = message.get("body", b""), started["headers"]
+                if any(k == b"content-type" and v.startswith(b"text/html") for k, v in headers) and b"<head>" in body:
+                    message = {**message, "body": body.replace(b"<head>", b"<head>" + self.SCRIPT, 1)}
+                    added = len(message["body"]) - len(body)
+                    started["headers"] = [(k, str(int(v) + added).encode()) if k == b"content-length" else (k, v) for k, v in headers]
+                await send(dict(started))
+                started.clear()
+            await send(message)
+
+        await self.app(scope, receive, insert)

@@ -73,7 +73,7 @@ const copy = () => JSON.parse(JSON.stringify(state));
 const draw = channel((s) => server.live(s), (answer, s) => { if (s.checkpoint === about.name) { complain(''); show(answer, s); } });
 const lattice = channel((s) => server.neighbours(s), (answer, s) => { if (s.checkpoint === about.name) neighbours(answer); });
 const raw = channel((s) => server.numbers(s), (answer) => fill(answer.numbers));
-const code = channel((s) => server.lines(s), (answer) => { $('.shell').textContent = answer.command; $('.python').textContent = answer.python; });
+const code = channel((s) => server.command(s), (answer) => { $('.shell').textContent = answer.command; $('.python').textContent = answer.python; });
 
 function moved(settled) {
   draw(copy());
@@ -216,14 +216,14 @@ if (start.open) {
   build();
   neighbours(start.neighbours);
   show(start.picture, copy());
-  server.shelf(remembered()).then((list) => { if (!list.error) shelf(list, about.name); }).catch(() => {});
+  server.shelf({ opened: remembered() }).then((answer) => { if (answer.shelf) shelf(answer.shelf, about.name); }).catch(() => {});
 } else complain(say('none'));
 
 watch('value', async () => {
   const name = props.value && props.value.open;
   if (!name || (about && name === about.name && !props.value.again)) return;
   localStorage.setItem('aigc.opened', JSON.stringify([name, ...remembered().filter((n) => n !== name)].slice(0, 20)));
-  const list = await server.shelf(remembered());
-  if (!list.error) shelf(list, name);
+  const answer = await server.shelf({ opened: remembered() });
+  if (answer.shelf) shelf(answer.shelf, name);
   open(name);
 });

@@ -1,0 +1,379 @@
+"""The Train tab: a form made from the config, and a view of a run's files that anyone with its link can follow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from .. import checkpoint as checkpoints, config, data, files, jobs, model
+from ..config import ConfigError, Run, specs
+from . import widgets, words
+
+FIRST_SHOWN = ("model.latent", "train.batch", "train.lr", "seed")  # the few that matter; the rest is in a fold
+REFRESH_SECONDS = 0.8
+UPLOADS_KEPT = 4 << 30  # bytes of uploaded zips on the disk, the oldest out first
+PREVIEW = 64  # items shown of a set
+
+
+class Train:
+    """What the form and the named endpoints call; `extra` names folders that this server's owner lets visitors train on."""
+
+    def __init__(self, extra: dict[str, str] | None = None):
+        self.extra = extra or {}
+
+    def sources(self) -> list[tuple[str, str]]:
+        """(title, name) of each set that can be chosen."""
+        return [(s.title, s.name) for s in data.sources()] + [(name, name) for name in self.extra]
+
+    def place(self, source: str) -> str:
+        """The config's source for what a visitor chose: a built-in set, an upload, or a folder of this server's owner; never another path."""
+        if source in self.extra:
+            return self.extra[source]
+        if source.startswith("upload-"):
+            path = _uploads() / f"{files.named(source)}.zip"
+            if not path.is_file():
+                raise ConfigError("data: that upload is not here any more; drop the zip again")
+            return str(path)
+        names = [s.name for s in data.sources()]
+        if source not in names:
+            raise ConfigError(config.unknown(f"data.source {source[:60]!r}", names))
+        return source
+
+    def keep(self, path: str) -> str:
+        """Keeps an uploaded zip under the hash of its bytes; returns the source's name."""
+        with open(path, "rb") as f:
+            digest = hashlib.file_digest(f, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(f.read()).hexdigest()
+        folder, name = _uploads(), f"upload-{digest[:24]}"
+        with files.said(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            target = folder / f"{name}.zip"
+            if not target.exists():
+                side = target.with_suffix(f".{files.token()}")
+                shutil.copyfile(path, side)
+                os.replace(side, target)
+            kept = sorted((p for p in folder.glob("*.zip") if p != target), key=lambda p: p.stat().st_mtime)
+            while kept and sum(p.stat().st_size for p in kept) + target.stat().st_size > UPLOADS_KEPT:
+                kept.pop(0).unlink(missing_ok=True)
+        return name
+
+    def look(self, source: str) -> tuple[bytes, str]:
+        """A sheet (PNG) of a set's items, and a sentence on what it holds and what was left out."""
+        found = data.load(config.check(config.Data, {"source": self.place(source)}, "data."))
+        says = [f"{len(found.items):,} × {' × '.join(map(str, found.modality.shape))}.", found.ledger.summary()]
+        says += [f"{len(found.classes)} classes: {', '.join(found.classes[:12])}{' …' if len(found.classes) > 12 else ''}."] if found.classes else []
+        says += [f"Left out: {e.name}: {e.reason}." for e in found.ledger.left_out[:5]]
+        return found.preview(PREVIEW, 16), " ".join(says)
+
+    def plan(self, source: str, preset: str, budget: float, unit: str, changes: dict[str, Any]) -> Run:
+        """The run that the form describes. Raises ConfigError with a line for each field at fault."""
+        given = {"data.source": self.place(source), "train.budget": budget, "train.unit": unit}
+        return model.plan(preset, {**changes, **given})
+
+    def start(self, source: str, preset: str, budget: float, unit: str, changes: dict[str, Any]) -> tuple[str, str]:
+        """Starts the run; returns its id and its owner's token."""
+        return jobs.start(self.plan(source, preset, budget, unit, changes))
+
+
+def _uploads() -> Path:
+    return files.home() / "uploads"
+
+
+def status(seen: jobs.Seen, request: gr.Request | None) -> str:
+    """What happens now, in one line of the visitor's language."""
+    last = seen.points[-1] if seen.points else None
+    parts = [f"**{words.say(request, f'train.state.{seen.state}')}**"]
+    if last:
+        parts.append(words.say(request, "train.step", step=f"{last['step']:,}", epoch=f"{last['epoch']:.1f}"))
+    if last and seen.state == "running":
+        rate = next((p["rate"] for p in reversed(seen.points) if p["rate"]), 0)
+        parts.append(words.say(request, "train.rate", rate=f"{rate:,.0f}"))
+        if last["left"] is not None:
+            parts.append(words.say(request, "train.left", time=_clock(last["left"])))
+    elif last:
+        parts.append(words.say(request, "train.took", time=_clock(last["seconds"])))
+    if seen.state in ("failed", "waiting") or (last and last["says"]):
+        parts.append((last["says"] if last and last["says"] and seen.state != "failed" else seen.says))
+    return " · ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def facts(seen: jobs.Seen) -> dict[str, Any]:
+    """A run as a program reads it."""
+    return {
+        "id": seen.id, "state": seen.state, "says": seen.says, "marks": list(seen.marks), "checkpoint": seen.id if seen.checkpoint else None,
+        "command": checkpoints.command(seen.run), "points": [*seen.points[:: max(1, len(seen.points) // widgets.MOST_POINTS)], *seen.points[-1:]],
+    }  # fmt: skip
+
+
+def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
+    """Lays out the tab; returns the parts that the page's load and the Explore tab need."""
+    presets = list(model.presets())
+    kept = gr.BrowserState({"owned": {}, "last": ""}, storage_key="aigc_runs", secret="runs of this browser")
+    following = gr.State({"id": "", "state": "", "points": -1, "marks": 0})
+    changes = gr.State({})
+    timer = gr.Timer(REFRESH_SECONDS, active=False)
+
+    with gr.Row(elem_classes="train"):
+        with gr.Column(scale=4, min_width=300, elem_classes="asks"):
+            source = gr.Dropdown(train.sources(), value="digits", label=t("train.data"), elem_id="train-data")
+            with gr.Accordion(t("train.own"), open=False, elem_classes="fold"):
+                upload = gr.File(label=t("train.zip"), file_types=[".zip"], type="filepath", height=110, elem_id="train-upload")
+            preset = gr.Dropdown([(_preset_title(p), p) for p in presets], value="vae:conv", label=t("train.preset"), elem_id="train-preset")
+            with gr.Row(elem_classes="tight"):
+                budget = gr.Number(1, label=t("train.budget"), minimum=0, elem_id="train-budget", min_width=80)
+                unit = gr.Dropdown([(t(f"train.unit.{u}"), u) for u in ("minutes", "epochs", "steps")], value="minutes", label=t("train.unit"), min_width=100)
+            begin = gr.Button(t("train.start"), variant="primary", elem_id="train-start")
+            with gr.Accordion(t("train.more"), open=False, elem_classes="fold"):
+
+                @gr.render(inputs=[preset])
+                def rest(chosen: str):
+                    _fields(chosen, changes, t)
+
+            with gr.Accordion(t("train.headless"), open=False, elem_classes="fold"):
+                command = gr.Code(language="shell", show_label=False, interactive=False, elem_id="train-command", lines=1, wrap_lines=True)
+        with gr.Column(scale=7, min_width=320, elem_classes="shows"):
+            with gr.Row(elem_classes="tight", equal_height=True):
+                line = gr.Markdown(t("train.nothing"), elem_id="train-status")
+                stop = gr.Button(t("train.stop"), visible=False, elem_id="train-stop", scale=0, min_width=240, size="md")
+                explore = gr.Button(t("train.explore"), variant="primary", visible=False, elem_id="train-explore", scale=0, min_width=180, size="md")
+            picture = widgets.picture(elem_id="train-picture")
+            when = gr.Slider(0, 1, value=0, step=1, label=t("train.when"), visible=False, elem_id="train-when", buttons=[])
+            with gr.Row(elem_classes="curves"):
+                chart = {"x": "step", "y": "value", "color": "term", "x_title": "step", "height": 210, "tooltip": "axis", "visible": False, "buttons": []}
+                learning = gr.LinePlot(title=t("train.learning"), y_title="loss", elem_id="train-curves", min_width=300, **chart)
+                held = gr.LinePlot(title=t("train.held"), y_title="loss", elem_id="train-held", min_width=300, **chart)
+            link = gr.Textbox(label=t("train.link"), visible=False, interactive=False, buttons=["copy"], elem_id="train-link", max_lines=1)
+
+    view = [line, picture, when, learning, held, stop, explore, link, command, following, timer]
+
+    def follow(now: dict, runs: dict, at: float, request: gr.Request):
+        """What the view shows of the run in `now`; parts that did not change are skipped."""
+        if not now["id"]:
+            return [gr.skip()] * (len(view) - 1) + [gr.Timer(active=False)]
+        try:
+            seen = jobs.watch(now["id"])
+        except jobs.JobError as error:
+            return [str(error), *[gr.skip()] * (len(view) - 3), {**now, "id": ""}, gr.Timer(active=False)]
+        live, fresh = seen.state not in jobs.ENDED, now["points"] < 0
+        changed = fresh or seen.state != now["state"]
+        points, count = len(seen.points), len(seen.marks)
+        more_marks = count != now["marks"] or fresh
+        at_end = fresh or at >= now["marks"] - 1
+        shown = gr.skip()
+        if count and more_marks and at_end:
+            shown = widgets.inline(jobs.mark(seen.id, seen.marks[-1]), words.say(request, "train.picture"))
+        # curves are redrawn with each mark and at the end, not at each tick: a redraw costs the browser a third of a second
+        redraw = points > 1 and (fresh or changed or more_marks)
+        train_curve, held_curve = (_plot(seen.points, side) if redraw else gr.skip() for side in (False, True))
+        scrub = gr.skip()
+        if more_marks:
+            top = max(1, count - 1)
+            scrub = gr.Slider(maximum=top, visible=count > 1, **({"value": max(0, count - 1)} if at_end else {}))
+        mine = seen.id in runs.get("owned", {})
+        rest = [gr.skip()] * 4
+        if changed:
+            rest = [
+                gr.Button(visible=live and mine), gr.Button(visible=seen.checkpoint and not live),
+                gr.Textbox(_link(seen.id, request), visible=True), checkpoints.command(seen.run),
+            ]  # fmt: skip
+        now = {"id": seen.id, "state": seen.state, "points": points, "marks": count}
+        return [status(seen, request), shown, scrub, train_curve, held_curve, *rest, now, gr.Timer(active=live)]
+
+    def begin_run(source: str, preset: str, budget: float, unit: str, changes: dict, runs: dict, request: gr.Request):
+        id, owner = widgets.told(train.start, source, preset, budget, unit, changes)
+        owned = {**dict(list(runs.get("owned", {}).items())[-50:]), id: owner}
+        cleared = [gr.Slider(value=0, visible=False), gr.LinePlot(visible=False), gr.LinePlot(visible=False)]
+        now = {"id": id, "state": "", "points": -1, "marks": 0}
+        return [{"owned": owned, "last": id}, words.say(request, "train.begun"), {}, *cleared, now, gr.Timer(active=True)]
+
+    def scrub(now: dict, at: float, request: gr.Request):
+        try:
+            marks = jobs.watch(now["id"]).marks
+            if not marks:
+                return gr.skip()
+            return widgets.inline(jobs.mark(now["id"], marks[min(int(at), len(marks) - 1)]), words.say(request, "train.picture"))
+        except jobs.JobError:
+            return gr.skip()
+
+    def end_run(now: dict, runs: dict, request: gr.Request):
+        widgets.told(jobs.stop, now["id"], runs.get("owned", {}).get(now["id"], ""))
+        return words.say(request, "train.stopping"), gr.Button(visible=False)
+
+    def choose(path: str | None, request: gr.Request):
+        if not path:
+            return gr.skip(), gr.skip(), gr.skip()
+        name = widgets.told(train.keep, path)
+        sheet, says = widgets.told(train.look, name)
+        return gr.Dropdown([*train.sources(), (Path(path).name, name)], value=name), widgets.inline(sheet, says, "image/png"), says
+
+    def look(source: str, now: dict, request: gr.Request):
+        if now["id"] and now["state"] not in jobs.ENDED:  # a run is being watched: leave its pictures
+            return gr.skip(), gr.skip(), gr.skip()
+        sheet, says = widgets.told(train.look, source)
+        return widgets.inline(sheet, says, "image/png"), says, gr.Slider(visible=False)
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    poll = {"fn": follow, "inputs": [following, kept, when], "outputs": view}
+    begun = begin.click(
+        begin_run, [source, preset, budget, unit, changes, kept], [kept, line, picture, when, learning, held, following, timer], **quiet
+    )
+    begun.success(None, kept, None, js="(runs) => { history.replaceState(null, '', `?run=${runs.last}`); }", **quiet).then(**poll, **widgets.LIVE)
+    timer.tick(**poll, **{**widgets.LIVE, "trigger_mode": "once"})
+    when.input(scrub, [following, when], picture, **widgets.LIVE)
+    stop.click(end_run, [following, kept], [line, stop], **quiet)
+    upload.upload(choose, upload, [source, picture, line], show_progress_on=[picture], **{**quiet, "show_progress": "full"})
+    source.input(look, [source, following], [picture, line, when], show_progress_on=[picture], **{**quiet, "show_progress": "full"})
+    form = [source, preset, budget, unit, changes]
+    gr.on([source.change, preset.change, budget.change, unit.change, changes.change], _line(train), form, command, **widgets.LIVE)
+    preset.change(lambda: {}, None, changes, **quiet)
+    _endpoints(train)
+    return {"following": following, "kept": kept, "explore": explore, "poll": poll, "preset": preset}
+
+
+def _preset_title(name: str) -> str:
+    family, _, preset = name.partition(":")
+    about = model.family(family).presets[preset].get("about", "")
+    return f"{name}: {about}" if about else name
+
+
+def _fields(chosen: str, changes: gr.State, t: gr.I18n) -> None:
+    """The settings of a preset; a changed one goes into `changes`, one set back to the preset's value goes out."""
+    run = model.plan(chosen)
+    groups = [("", Run, run.model_dump()), ("model.", type(run.data), {})][:1]
+    groups += [("model.", model.family(run.family).Config, run.model), ("train.", config.Train, run.train.model_dump()), ("data.", config.Data, run.data.model_dump())]
+    hidden = ("family", "preset", "train.budget", "train.unit", "data.source", "device")
+    found = []
+    for at, group, values in groups:
+        for spec in specs(group, at):
+            if spec.name not in hidden:
+                found.append((spec, values[spec.name.removeprefix(at)]))
+    found.sort(key=lambda f: FIRST_SHOWN.index(f[0].name) if f[0].name in FIRST_SHOWN else len(FIRST_SHOWN))
+    for spec, value in found:
+        shown = widgets.field(config.Spec(**{**spec.__dict__, "default": value}), spec.name)
+
+        def note(now: Any, noted: dict, name: str = spec.name, preset_value: Any = value) -> dict:
+            return {k: v for k, v in noted.items() if k != name} | ({} if now == preset_value or now is None else {name: now})
+
+        shown.change(note, [shown, changes], changes, show_progress="hidden", queue=False, api_visibility="private")
+
+
+def _line(train: Train):
+    def line(source: str, preset: str, budget: float, unit: str, changes: dict) -> str:
+        try:
+            return checkpoints.command(train.plan(source, preset, budget, unit, changes))
+        except (ValueError, OSError) as error:
+            return f"# {widgets.sentence(error)}".replace("\n", "\n# ")
+
+    return line
+
+
+def _plot(points: tuple[dict[str, Any], ...], held_out: bool) -> Any:
+    table, colours = widgets.curves(points, held_out)
+    return gr.LinePlot(table, color_map=colours, colors_in_legend=[k for k, c in colours.items() if len(c) == 7], visible=len(table) > 1)
+
+
+def _link(id: str, request: gr.Request | None) -> str:
+    root = request.headers.get("origin") or f"{request.url.scheme}://{request.url.netloc}" if request else ""
+    return f"{root}/?run={id}"
+
+
+def _endpoints(train: Train) -> None:
+    """What gradio_client and MCP call for all that the tab does."""
+
+    def train_presets() -> list[str]:
+        """List the presets that can be trained, as family:preset."""
+        return list(model.presets())
+
+    def train_settings(preset: str) -> list[dict]:
+        """List the settings of a preset with their values, limits and help.
+
+        Args:
+            preset: family:preset, as train_presets gives it.
+        """
+        run = widgets.told(model.plan, preset)
+        groups = (("data.", config.Data, run.data.model_dump()), ("model.", model.family(run.family).Config, run.model), ("train.", config.Train, run.train.model_dump()))
+        return [{**s.__dict__, "default": values[s.name.removeprefix(at)]} for at, group, values in groups for s in specs(group, at)]
+
+    def train_start(preset: str, data: str = "digits", budget: float = 1.0, unit: str = "minutes", settings: str = "{}") -> dict:
+        """Start training; returns the run's id, which lets anyone watch it, and its owner's token, which alone may stop it.
+
+        Args:
+            preset: family:preset, as train_presets gives it.
+            data: a built-in set's name, as data_sources gives it, or what data_upload returned.
+            budget: how long, in the unit.
+            unit: epochs, steps or minutes.
+            settings: a JSON object of changed settings, such as {"model.latent": 64}.
+        """
+        try:
+            changes = json.loads(settings)
+        except ValueError:
+            changes = None
+        if not isinstance(changes, dict):
+            raise gr.Error("settings: not a JSON object of names and values")
+        id, owner = widgets.told(train.start, data, preset, budget, unit, changes)
+        return {"id": id, "owner": owner}
+
+    def train_watch(run: str) -> dict:
+        """Say how a run goes: its state, its losses from step 0, the steps that have a picture, and its checkpoint once there is one.
+
+        Args:
+            run: the id that train_start returned.
+        """
+        return facts(widgets.told(jobs.watch, run))
+
+    def train_mark(run: str, step: int) -> str:
+        """The picture of a run's fixed latents at one of the steps that train_watch lists as marks.
+
+        Args:
+            run: the run's id.
+            step: the step.
+        """
+        return widgets.served(widgets.told(jobs.mark, run, step), f"{step}.webp")
+
+    def train_stop(run: str, owner: str) -> str:
+        """Stop a run and keep what it learnt.
+
+        Args:
+            run: the run's id.
+            owner: the token that train_start returned with it.
+        """
+        widgets.told(jobs.stop, run, owner)
+        deadline = time.monotonic() + 30
+        while jobs.watch(run).state not in jobs.ENDED and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return jobs.watch(run).state
+
+    def data_sources() -> list[dict]:
+        """List the sets that can be trained on."""
+        return [{"name": s.name, "title": s.title, "licence": s.licence, "url": s.url} for s in data.sources()] + [{"name": n, "title": n} for n in train.extra]
+
+    def data_upload(zip: str) -> str:
+        """Keep an uploaded zip of pictures (subfolders are classes); returns the name that train_start takes as its data."""
+        return widgets.told(train.keep, zip)
+
+    def data_look(source: str) -> str:
+        """A sheet of the first pictures of a set.
+
+        Args:
+            source: a set's name.
+        """
+        return widgets.served(widgets.told(train.look, source)[0], "data.png")
+
+    for function in (train_presets, train_settings, train_start, train_watch, train_stop, data_sources):
+        gr.api(function, api_name=function.__name__, queue=function is train_stop)
+    widgets.endpoint(train_mark, gr.Image(visible=False))
+    widgets.endpoint(data_look, gr.Image(visible=False))
+    dropped = gr.File(visible=False, file_types=[".zip"], type="filepath")
+    gr.Button(visible=False).click(data_upload, dropped, gr.Textbox(visible=False), api_name="data_upload")

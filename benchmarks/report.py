@@ -1,0 +1,92 @@
+"""What a benchmark says: rows of a value beside its target, one JSON object on the last line, and the results that are kept."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import operator
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).with_name("results.json")
+KEYS = ("name", "value", "unit", "target", "holds")
+MADE = ("benchmarks/results.json", "README.md", "cache")  # what benchmarks write themselves does not make the tree dirty
+COMPARE = {">=": operator.ge, "<=": operator.le}
+
+
+def options(about: str | None) -> argparse.Namespace:
+    """The command line that every benchmark has; `about` is its docstring."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few rounds, to see that it works: its figures are worth nothing")
+    parser.add_argument("--save", action="store_true", help="keep the figures in benchmarks/results.json")
+    asked = parser.parse_args()
+    if asked.quick and asked.save:
+        parser.error("--save: the figures of --quick are not worth keeping")
+    return asked
+
+
+def say(text: str) -> None:
+    """A line for the person who waits."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def give_up(sentence: str) -> NoReturn:
+    """Ends a benchmark that cannot be taken here: exit 2."""
+    say(sentence)
+    sys.exit(2)
+
+
+def needs_mnist() -> str:
+    """The folder that holds the real MNIST; ends the benchmark where there is none."""
+    root = os.environ.get("AIGC_DATA", "")
+    if not root or not (Path(root) / "MNIST" / "raw").is_dir():
+        give_up("this benchmark needs the real MNIST: set AIGC_DATA to a folder that holds MNIST/raw")
+    return root
+
+
+def row(name: str, value: float, unit: str, target: str = "") -> dict[str, Any]:
+    """One figure, said on stderr too. `target` is such as ">= 2", or "" for a figure that promises nothing."""
+    value = round(value, 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0)
+    found = {"name": name, "value": value, "unit": unit, "target": target, "holds": holds(value, target)}
+    say(f"  {name}: {value:,} {unit}" + (f"  (target {target}: {'holds' if found['holds'] else 'FAILS'})" if target else ""))
+    return found
+
+
+def holds(value: float, target: str) -> bool | None:
+    """Whether `value` meets `target`; None without a target."""
+    if not target:
+        return None
+    sign, bound = target.split()
+    return COMPARE[sign](value, float(bound))
+
+
+def finish(benchmark: str, rows: list[dict[str, Any]], asked: argparse.Namespace) -> None:
+    """Prints the result as the last line of stdout, and keeps it where --save asks for that."""
+    from aigc_demo.checkpoint import machine
+
+    made = {"benchmark": benchmark, "machine": machine(), "commit": commit(), "date": datetime.date.today().isoformat(), "rows": rows}
+    if asked.quick:
+        made["quick"] = True
+    if asked.save:
+        kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        RESULTS.write_text(json.dumps(dict(sorted({**kept, benchmark: made}.items())), indent=1, ensure_ascii=False) + "\n")
+        say(f"kept in {RESULTS.relative_to(ROOT)}; python -m benchmarks.tables puts it into the README")
+    print(json.dumps(made, ensure_ascii=False), flush=True)
+
+
+def commit() -> str:
+    """The commit that is measured, with "-dirty" where the tree differs from it; "unknown" outside a repository."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = git("--no-optional-locks", "status", "--porcelain", "--", ".", *(f":!{path}" for path in MADE))
+        return git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

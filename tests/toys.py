@@ -1,0 +1,39 @@
+"""Toy-sized runs of every family, and small things that several tests ask."""
+
+from __future__ import annotations
+
+import time
+
+import safetensors.torch
+import torch
+
+from aigc_demo import model
+
+FAMILIES = model.families()
+SOURCES = {"image": "digits"}  # what a modality is tested on
+
+
+def tiny(preset, steps, changes=None):
+    """The run of `preset` for so many steps on 96 small items."""
+    source = SOURCES[model.family(preset.split(":")[0]).modalities[0]]
+    base = {"data.source": source, "data.limit": 96, "data.size": 16, "device": "cpu", "train.budget": steps, "train.unit": "steps"}
+    return model.plan(preset, {**base, **(changes or {})})
+
+
+def same_bytes(a, b):
+    """The names of the tensors that differ between two states or weights files, as bytes."""
+    a, b = safetensors.torch.load(a), safetensors.torch.load(b)
+    return [k for k in a.keys() | b.keys() if k not in a or k not in b or not torch.equal(_bytes(a[k]), _bytes(b[k]))]
+
+
+def _bytes(tensor):
+    return tensor.contiguous().flatten().view(torch.uint8) if tensor.numel() else tensor
+
+
+def wait_for(what, seconds=90.0):
+    """The first true value of `what()`; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < end, f"still nothing after {seconds:g} s"
+        time.sleep(0.05)
+    return found
