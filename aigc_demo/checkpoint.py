@@ -220,12 +220,15 @@ def load(checkpoint: Checkpoint, device: str = "cpu") -> Model:
             model = build(manifest.run, checkpoint.modality, len(manifest.classes))
         part = list(model.phases().values())[-1]
         weights = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
-        if any(v.is_complex() for v in weights.values()):  # load_state_dict compares shapes alone
+        own = part.state_dict()  # load_state_dict compares shapes alone
+        if any(v.is_floating_point() != own[k].is_floating_point() for k, v in weights.items() if k in own):
             raise TypeError
         part.load_state_dict(weights, assign=True)
-    except (safetensors.SafetensorError, ConfigError, ValueError) as error:
+    except safetensors.SafetensorError:  # whose own words can quote the file
+        raise CheckpointError(f"{path}: not safetensors, or damaged") from None
+    except (ConfigError, ValueError) as error:
         raise CheckpointError(f"{checkpoint.path}: {str(error).splitlines()[0]}") from None
-    except (RuntimeError, TypeError):
+    except (RuntimeError, TypeError, LookupError, AttributeError):  # the latter two: a kind of number that torch lacks
         raise CheckpointError(f"{path}: the weights do not fit the model that {CONFIG} describes") from None
     if not all(torch.isfinite(v).all() for v in weights.values() if v.is_floating_point()):
         raise CheckpointError(f"{path}: holds numbers that are not finite")

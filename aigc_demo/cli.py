@@ -26,8 +26,6 @@ UsageError = typer.BadParameter.__bases__[0]  # click's, wherever this typer kee
 
 def main() -> None:
     """Runs the command line; an error of ours is one sentence on stderr, never a traceback."""
-    from .config import ConfigError
-
     try:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -35,14 +33,10 @@ def main() -> None:
         _fail(error.format_message(), 2)
     except typer.Abort:
         _fail("stopped", 130)
-    except (ConfigError, ValueError, FileNotFoundError) as error:
-        if type(error) is ValueError or not _ours(error):  # a defect of the program: show where
+    except Exception as error:
+        if not _ours(error):  # a defect of the program: show where
             raise
-        _fail(str(error), 2)
-    except (RuntimeError, OSError) as error:
-        if not _ours(error):
-            raise
-        _fail(str(error), 1)
+        _fail(str(error), 2 if isinstance(error, ValueError) else 1)
 
 
 def _ours(error: Exception) -> bool:
@@ -229,8 +223,8 @@ def _span(seconds: float) -> str:
 
 @contextlib.contextmanager
 def _bar(hidden: bool) -> Iterator[Callable[[float, str], None]]:
-    """Gives `show(share done, text)`: a progress bar on stderr, or nothing."""
-    if hidden:
+    """Gives `show(share done, text)`: a progress bar on stderr where that is a terminal, or nothing."""
+    if hidden or not sys.stderr.isatty():
         yield lambda done, text: None
         return
     from rich.console import Console

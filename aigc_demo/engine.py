@@ -148,6 +148,13 @@ class Engine:
                     items.append(warm.checkpoint.modality.decode(x.float().cpu()))
         return [Sample(item, r, warm.checkpoint.digest) for item, r in zip(torch.cat(items), requests, strict=True)]
 
+    def sheet(self, samples: Sequence[Sample], columns: int = 8) -> bytes:
+        """Samples of one checkpoint, in rows, as a PNG. Raises CheckpointError."""
+        warm = self._take(samples[0].digest) or self.warm(samples[0].request.checkpoint)
+        out = io.BytesIO()
+        Image.fromarray(warm.checkpoint.modality.sheet(torch.stack([s.item for s in samples]), columns)).save(out, "PNG")
+        return out.getvalue()
+
     def _inputs(self, warm: Warm, requests: Sequence[Request]) -> tuple[Tensor, Tensor | None, Fields]:
         """Latents (N, *latent), labels (N,) and the sampling settings of `requests`."""
         model, classes = warm.model, warm.checkpoint.manifest.classes

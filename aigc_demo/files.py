@@ -16,6 +16,9 @@ from typing import IO
 class StorageError(OSError):
     """The disk said no; the text says what could not be written, where, and why."""
 
+    def __str__(self) -> str:
+        return str(self.strerror)  # without the number that OSError puts before it
+
 
 def home() -> Path:
     """`$AIGC_HOME`, else a writable mount at /data (a Space's volume), else the current folder."""

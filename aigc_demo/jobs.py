@@ -238,7 +238,7 @@ def _status(folder: Path) -> dict[str, Any]:
 
 def _alive(status: dict[str, Any]) -> bool:
     """Whether the process that wrote `status` may still be at work; it writes more often than STALE_SECONDS, also while it waits."""
-    with contextlib.suppress(KeyError, TypeError, ValueError):
+    with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError, OSError):  # OSError: there is no such process, or not of ours
         if time.time() - status["at"] < STALE_SECONDS:
             return True
         os.kill(int(status["pid"]), 0)

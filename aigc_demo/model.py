@@ -45,6 +45,10 @@ class Model(nn.Module):
         """The parts that are trained in turn at each step; the last is the one that samples, and the one a checkpoint keeps."""
         return {"model": self}
 
+    def rates(self) -> dict[str, float]:
+        """The learning rate of a phase as a multiple of train.lr, where it is not 1."""
+        return {}
+
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar that `phase` minimises, and its terms by name."""
         raise NotImplementedError

@@ -87,7 +87,8 @@ class Trainer:
         self.phases = self.model.phases()
         self.part = list(self.phases.values())[-1]
         self.averages = {k: v.detach().clone() for k, v in self.part.state_dict().items() if v.is_floating_point()} if t.ema else {}
-        self.optimizers = {name: self._optimizer(p) for name, p in self.phases.items()}
+        self.rates = {name: t.lr * self.model.rates().get(name, 1.0) for name in self.phases}
+        self.optimizers = {name: self._optimizer(p, self.rates[name]) for name, p in self.phases.items()}
         if len(self.training) < self.world:
             raise ConfigError(f"data: {len(self.training)} items to train on cannot be shared by {self.world} processes")
         self.batches = data.Batches(self.training, t.batch, run.seed, self.rank, self.world, run.data.mirror)
@@ -97,10 +98,10 @@ class Trainer:
         self.columns, latents, condition = marks(self.model, run.seed)
         self.latents, self.condition = latents.to(self.device), None if condition is None else condition.to(self.device)
 
-    def _optimizer(self, phase: nn.Module) -> torch.optim.Optimizer:
+    def _optimizer(self, phase: nn.Module, lr: float) -> torch.optim.Optimizer:
         t = self.run.train
         return torch.optim.AdamW(
-            phase.parameters(), lr=t.lr, betas=(t.beta1, t.beta2), weight_decay=t.weight_decay, fused=self.device.type in ("cpu", "cuda")
+            phase.parameters(), lr=lr, betas=(t.beta1, t.beta2), weight_decay=t.weight_decay, fused=self.device.type in ("cpu", "cuda")
         )
 
     @property
@@ -125,9 +126,9 @@ class Trainer:
         rng = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # dropout
         if t.warmup or t.decay != "none":
-            rate = t.lr * min(1.0, (self.step + 1) / max(1, t.warmup)) * {"none": 1, "linear": 1 - done, "cosine": 0.5 + 0.5 * math.cos(math.pi * done)}[t.decay]
-            for optimizer in self.optimizers.values():
-                optimizer.param_groups[0]["lr"] = rate
+            fall = {"none": 1, "linear": 1 - done, "cosine": 0.5 + 0.5 * math.cos(math.pi * done)}[t.decay]
+            for name, optimizer in self.optimizers.items():
+                optimizer.param_groups[0]["lr"] = self.rates[name] * fall * min(1.0, (self.step + 1) / max(1, t.warmup))
         terms: dict[str, Tensor] = {}
         for name, phase in self.phases.items():
             if len(self.phases) > 1:
@@ -242,15 +243,15 @@ class Trainer:
         try:
             self.model.load_state_dict(pick["model"])
             for name, optimizer in self.optimizers.items():
-                slots: dict[int, dict[str, Tensor]] = {}
-                for k, v in pick["optimizer"].items():
-                    phase, i, slot = k.rsplit(".", 2)
-                    if phase == name:
-                        slots.setdefault(int(i), {})[slot] = v
+                slots = {}
+                for i, p in enumerate(self.phases[name].parameters() if step else ()):
+                    slots[i] = {slot: pick["optimizer"][f"{name}.{i}.{slot}"] for slot in ("step", "exp_avg", "exp_avg_sq")}
+                    for slot in ("exp_avg", "exp_avg_sq"):
+                        if slots[i][slot].shape != p.shape:
+                            raise ValueError
+                        # in the memory layout of p: the fused step walks p and its moments side by side
+                        slots[i][slot] = torch.empty_like(p).copy_(slots[i][slot])
                 optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
-                moments = [optimizer.state[p][m].shape == p.shape for p in self.phases[name].parameters() for m in ("exp_avg", "exp_avg_sq") if step]
-                if not all(moments):
-                    raise ValueError
             with torch.no_grad():
                 for k, v in self.averages.items():
                     v.copy_(pick["averages"][k])

@@ -51,7 +51,9 @@ def needs_mnist() -> str:
 
 def row(name: str, value: float, unit: str, target: str = "") -> dict[str, Any]:
     """One figure, said on stderr too. `target` is such as ">= 2", or "" for a figure that promises nothing."""
-    value = round(value, 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0)
+    shown = round(value, 3) if abs(value) < 10 else round(value, 1) if abs(value) < 1000 else round(value)
+    if holds(shown, target) is holds(value, target):  # rounding does not turn a miss into a hit
+        value = shown
     found = {"name": name, "value": value, "unit": unit, "target": target, "holds": holds(value, target)}
     say(f"  {name}: {value:,} {unit}" + (f"  (target {target}: {'holds' if found['holds'] else 'FAILS'})" if target else ""))
     return found
@@ -75,7 +77,7 @@ def finish(benchmark: str, rows: list[dict[str, Any]], asked: argparse.Namespace
     if asked.save:
         kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         RESULTS.write_text(json.dumps(dict(sorted({**kept, benchmark: made}.items())), indent=1, ensure_ascii=False) + "\n")
-        say(f"kept in {RESULTS.relative_to(ROOT)}; python -m benchmarks.tables puts it into the README")
+        say(f"kept in {RESULTS.name}; python -m benchmarks.tables puts it into the README")
     print(json.dumps(made, ensure_ascii=False), flush=True)
 
 

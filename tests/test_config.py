@@ -76,7 +76,10 @@ def test_every_fault_of_a_call_is_told_at_once():
     assert sorted(line.split(":")[0] for line in said) == ["data.siez", "model.latent", "train.lr"]
 
 
-@pytest.mark.parametrize(("preset", "near"), [("vea:tiny", "vae"), ("vae:tyni", "vae:tiny"), ("gan", ""), ("", ""), ("vae:tiny:x", "vae:tiny"), (":", "")])
+NEAR = {"vea:tiny": "vae", "vae:tyni": "vae:tiny", "vae:tiny:x": "vae:tiny", "gan": "", "": "", ":": ""}
+
+
+@pytest.mark.parametrize(("preset", "near"), NEAR.items())
 def test_a_preset_that_does_not_exist_is_answered_with_those_that_do(preset, near):
     said = refusal(preset, {})
     assert "is not one of" in said

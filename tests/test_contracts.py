@@ -73,11 +73,13 @@ def test_a_sample_has_the_modalitys_shape_and_range_and_does_not_depend_on_its_b
     condition = torch.arange(n) % built.classes if built.classes else None
     assert bool(built.classes) == bool(classes)
     sampling = built.Sampling()
-    with torch.inference_mode():
-        whole = built.sample(latents, sampling, condition)
-        alone = torch.cat([built.sample(latents[i : i + 1], sampling, None if condition is None else condition[i : i + 1]) for i in range(n)])
-        order = torch.randperm(n, generator=generator(0))
-        mixed = built.sample(latents[order], sampling, None if condition is None else condition[order])
+    order = torch.randperm(n, generator=generator(0))
+
+    def drawn(which):
+        with torch.inference_mode():
+            return built.sample(latents[which], sampling, None if condition is None else condition[which])
+
+    whole, mixed, alone = drawn(slice(None)), drawn(order), torch.cat([drawn(slice(i, i + 1)) for i in range(n)])
     assert whole.shape == (n, *modality.shape)
     assert whole.isfinite().all()
     assert whole.abs().max() <= 1 + 1e-5
@@ -205,9 +207,10 @@ def published(preset, channels):
     return run, built, Image(size, channels)
 
 
-@pytest.mark.parametrize(
-    ("preset", "channels", "size", "latent"), [("gan:mlp", 1, 28, 100), ("gan:mlp-rgb", 3, 64, 100), ("gan:dcgan", 1, 28, 100), ("gan:dcgan-rgb", 3, 64, 128)]
-)
+SIZES = [("gan:mlp", 1, 28, 100), ("gan:mlp-rgb", 3, 64, 100), ("gan:dcgan", 1, 28, 100), ("gan:dcgan-rgb", 3, 64, 128)]
+
+
+@pytest.mark.parametrize(("preset", "channels", "size", "latent"), SIZES)
 def test_a_published_gan_draws_pictures_of_its_size_from_latents_of_its_width(preset, channels, size, latent):
     _, built, modality = published(preset, channels)
     assert built.latent == (latent,)

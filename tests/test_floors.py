@@ -50,7 +50,7 @@ THEIRS = {
     "trainer": {"torch", "accelerate", "safetensors", "PIL"},
     "engine": {"torch", "PIL"},
     "evaluation": {"torch", "torchmetrics"},
-    "studio": {"gradio", "PIL", "numpy", "pandas"},
+    "studio": {"gradio", "starlette", "PIL", "numpy", "pandas"},  # starlette is gradio's server
     "cli": {"typer", "rich"},
 }  # fmt: skip
 # a promise finds those who keep it by the names of their files: it may name their folder, and import none of them

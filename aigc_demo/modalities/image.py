@@ -18,7 +18,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
 FEWEST, MOST = 4, 64_000_000  # pixels on a side, pixels in all
 KEY = "aigc_demo"  # the PNG text chunk that holds the recipe
-PAPER = 236  # the grey between the pictures of a sheet
+MAT = (22, 24, 26)  # between the pictures of a sheet: the page mounts pictures on the same dark mat
 CHUNK = 64_000_000  # values resized at a time
 
 
@@ -125,7 +125,7 @@ class Modality:
         return recipe if isinstance(recipe, dict) else None
 
     def sheet(self, items: torch.Tensor, columns: int) -> np.ndarray:
-        """Items uint8 (N, C, H, W) -> uint8 (height, width, 3): rows of `columns` pictures with light gutters of 1 or 2 pixels.
+        """Items uint8 (N, C, H, W) -> uint8 (height, width, 3): rows of `columns` pictures with dark gutters of 1 or 2 pixels.
 
         Raises ValueError where there is no picture or no column."""
         if len(items) < 1 or columns < 1:
@@ -134,7 +134,7 @@ class Modality:
         rows = -(-len(items) // columns)
         step = self.size + (1 if self.size < 64 else 2)
         pixels = items.detach().cpu().expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
-        sheet = np.full((rows * step, columns * step, 3), PAPER, np.uint8)
+        sheet = np.full((rows * step, columns * step, 3), MAT, np.uint8)
         for place, picture in enumerate(pixels):
             top, left = place // columns * step, place % columns * step
             sheet[top : top + self.size, left : left + self.size] = picture

@@ -4,7 +4,9 @@ Two players: the discriminator D scores how real x looks (a logit), the generato
     D minimises  BCE(D(x), real_label) + BCE(D(G(z)), fake_label)
     G minimises  -log sigmoid(D(G(z))), the non-saturating loss (section 3 of the first paper), never the saturating log(1 - sigmoid(D(G(z)))).
 With labels, G takes an embedding of the class y beside z, and D scores <embed(y), h(x)> + w.h(x), the projection of Miyato and Koyama
-(2018, arXiv:1802.05637), where h(x) are D's last features."""
+(2018, arXiv:1802.05637), where h(x) are D's last features. With pack = m, D judges m pictures (of one class) as one (PacGAN: Lin et al. 2018,
+arXiv:1712.04086): a generator that always draws the same thing is then found out. D may learn at another rate than G (TTUR: Heusel et al. 2017,
+arXiv:1706.08500)."""
 
 from __future__ import annotations
 
@@ -32,6 +34,8 @@ class Config(Fields):
     dropout: float = Field(0.3, ge=0, le=0.9, description="convolutions: dropout in the discriminator")
     real_label: float = Field(1.0, ge=0.5, le=1, description="target of real pictures; 0.9 smooths it")
     fake_label: float = Field(0.0, ge=0, le=0.5, description="target of generated pictures; 0.1 smooths it")
+    pack: int = Field(1, ge=1, le=4, description="pictures that the discriminator judges together; 2 or more keep the generator varied")
+    discriminator_rate: float = Field(1.0, gt=0, le=100, description="the discriminator's learning rate as a multiple of train.lr")
     conditional: bool = Field(True, description="learn to draw a chosen class, where the data has classes")
 
 
@@ -84,13 +88,13 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """x (B, C, S, S), and y (B,) where conditional -> logits (B,): above 0 is real."""
+    """x (B, pack C, S, S), and y (B,) where conditional -> logits (B,): above 0 is real."""
 
     def __init__(self, config: Config, shape: tuple[int, int, int], classes: int):
         super().__init__()
-        channels, size, _ = shape
+        channels, size = config.pack * shape[0], shape[1]
         if config.network == "mlp":
-            widths = (math.prod(shape), *reversed(config.hidden))
+            widths = (config.pack * math.prod(shape), *reversed(config.hidden))
             features, self.features = widths[-1], nn.Sequential(nn.Flatten(), dense(widths, lambda: nn.LeakyReLU(0.2)), nn.LeakyReLU(0.2))
         else:
             halvings = 2 if config.network == "dcgan" else min(3, pyramid(size)[1])
@@ -154,6 +158,21 @@ class Model(Promise):
     def phases(self) -> dict[str, nn.Module]:
         return {"discriminator": self.discriminator, "generator": self.generator}
 
+    def rates(self) -> dict[str, float]:
+        return {"discriminator": self.config.discriminator_rate}
+
+    def packed(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """x (B, C, S, S) -> (B, pack C, S, S): each picture with the next ones of its class in the batch, going round."""
+        if self.config.pack == 1:
+            return x
+        y = torch.zeros(len(x), dtype=torch.long, device=x.device) if y is None else y
+        order = y.argsort(stable=True)  # classes in runs: [start, start + count)
+        counts = y.bincount(minlength=max(self.classes, 1))
+        place = torch.empty_like(order)
+        place[order] = torch.arange(len(x), device=x.device)
+        start, count = (counts.cumsum(0) - counts)[y], counts[y]
+        return torch.cat([x[order[start + (place - start + k) % count]] for k in range(self.config.pack)], 1)
+
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         n = len(batch.x)
         y = batch.y if self.classes else None
@@ -162,12 +181,12 @@ class Model(Promise):
             with torch.no_grad():
                 fake = self.generator(z, y)
             # one pass over both halves: D has no batch norm, so it scores them as it would apart
-            logits = self.discriminator(torch.cat([batch.x, fake]), None if y is None else torch.cat([y, y]))
+            logits = self.discriminator(torch.cat([self.packed(batch.x, y), self.packed(fake, y)]), None if y is None else torch.cat([y, y]))
             real, fake = logits[:n], logits[n:]
             on_real = F.binary_cross_entropy_with_logits(real, torch.full_like(real, self.config.real_label))
             on_fake = F.binary_cross_entropy_with_logits(fake, torch.full_like(fake, self.config.fake_label))
             return on_real + on_fake, {"discriminator": on_real + on_fake, "taken for real": real.sigmoid().mean(), "fooled": fake.sigmoid().mean()}
-        loss = F.softplus(-self.discriminator(self.generator(z, y), y)).mean()  # -log sigmoid(D(G(z)))
+        loss = F.softplus(-self.discriminator(self.packed(self.generator(z, y), y), y)).mean()  # -log sigmoid(D(G(z)))
         return loss, {"generator": loss}
 
     def sample(self, latents, sampling, condition=None, on_step=None):

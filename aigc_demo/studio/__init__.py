@@ -71,7 +71,8 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
         timer = parts["poll"]["outputs"][-1]
         demo.load(attach, [parts["kept"], parts["following"]], [parts["following"], timer, tabs], **quiet).then(**parts["poll"], **widgets.LIVE)
         # a hidden tab has no components to update: draw the view anew when it is opened
-        train_tab.select(lambda now: {**now, "points": -1}, parts["following"], parts["following"], **quiet).then(**parts["poll"], **widgets.LIVE)
+        opened = train_tab.select(lambda now: {**now, "points": -1}, parts["following"], parts["following"], **quiet)
+        opened.then(**parts["poll"], **widgets.LIVE).then(**parts["look"], **widgets.LIVE)
 
         def show(now: dict):
             return {"open": now["id"], "again": True}, gr.Tabs(selected="explore")

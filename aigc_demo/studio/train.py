@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..config import ConfigError, Run, specs
 from . import widgets, words
 
 FIRST_SHOWN = ("model.latent", "train.batch", "train.lr", "seed")  # the few that matter; the rest is in a fold
+ASKED = ("family", "preset", "train.budget", "train.unit", "data.source", "device")  # elsewhere in the form, or not the visitor's to choose
 REFRESH_SECONDS = 0.8
 UPLOADS_KEPT = 4 << 30  # bytes of uploaded zips on the disk, the oldest out first
 PREVIEW = 64  # items shown of a set
@@ -66,7 +68,8 @@ class Train:
     def look(self, source: str) -> tuple[bytes, str]:
         """A sheet (PNG) of a set's items, and a sentence on what it holds and what was left out."""
         found = data.load(config.check(config.Data, {"source": self.place(source)}, "data."))
-        says = [f"{len(found.items):,} × {' × '.join(map(str, found.modality.shape))}.", found.ledger.summary()]
+        channels, height, width = found.modality.shape
+        says = [f"{found.ledger.summary()}. {width} × {height} pixels, {'grey' if channels == 1 else 'colour'}."]
         says += [f"{len(found.classes)} classes: {', '.join(found.classes[:12])}{' …' if len(found.classes) > 12 else ''}."] if found.classes else []
         says += [f"Left out: {e.name}: {e.reason}." for e in found.ledger.left_out[:5]]
         return found.preview(PREVIEW, 16), " ".join(says)
@@ -123,6 +126,7 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
     kept = gr.BrowserState({"owned": {}, "last": ""}, storage_key="aigc_runs", secret="runs of this browser")
     following = gr.State({"id": "", "state": "", "points": -1, "marks": 0})
     changes = gr.State({})
+    tell: dict[str, Any] = {}  # the event that writes the form's command; a State's own change does not fire for what gr.render changes
     timer = gr.Timer(REFRESH_SECONDS, active=False)
 
     with gr.Row(elem_classes="train"):
@@ -139,10 +143,11 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
 
                 @gr.render(inputs=[preset])
                 def rest(chosen: str):
-                    _fields(chosen, changes, t)
+                    _fields(chosen, changes, t, tell)
 
             with gr.Accordion(t("train.headless"), open=False, elem_classes="fold"):
-                command = gr.Code(language="shell", show_label=False, interactive=False, elem_id="train-command", lines=1, wrap_lines=True)
+                begins = _line(train)(source.value, preset.value, budget.value, unit.value, {})
+                command = gr.Code(begins, language="shell", show_label=False, interactive=False, elem_id="train-command", lines=1, wrap_lines=True)
         with gr.Column(scale=7, min_width=320, elem_classes="shows"):
             with gr.Row(elem_classes="tight", equal_height=True):
                 line = gr.Markdown(t("train.nothing"), elem_id="train-status")
@@ -218,12 +223,19 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
         sheet, says = widgets.told(train.look, name)
         return gr.Dropdown([*train.sources(), (Path(path).name, name)], value=name), widgets.inline(sheet, says, "image/png"), says
 
-    def look(source: str, now: dict, request: gr.Request):
-        if now["id"] and now["state"] not in jobs.ENDED:  # a run is being watched: leave its pictures
-            return gr.skip(), gr.skip(), gr.skip()
+    def look(source: str, now: dict):
+        """Shows the chosen set in place of a run that has ended; a live one stays in view."""
+        if now["id"] and now["state"] not in jobs.ENDED:
+            return [gr.skip()] * len(data_view)
         sheet, says = widgets.told(train.look, source)
-        return widgets.inline(sheet, says, "image/png"), says, gr.Slider(visible=False)
+        hidden = [gr.Slider(visible=False), gr.LinePlot(visible=False), gr.LinePlot(visible=False), gr.Button(visible=False), gr.Textbox(visible=False)]
+        return [widgets.inline(sheet, says, "image/png"), says, *hidden, {**now, "id": ""}]
 
+    def greet(source: str, now: dict):
+        """Shows the chosen set where no run is in view."""
+        return [gr.skip()] * len(data_view) if now["id"] else look(source, now)
+
+    data_view = [picture, line, when, learning, held, explore, link, following]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     poll = {"fn": follow, "inputs": [following, kept, when], "outputs": view}
     begun = begin.click(
@@ -234,12 +246,14 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
     when.input(scrub, [following, when], picture, **widgets.LIVE)
     stop.click(end_run, [following, kept], [line, stop], **quiet)
     upload.upload(choose, upload, [source, picture, line], show_progress_on=[picture], **{**quiet, "show_progress": "full"})
-    source.input(look, [source, following], [picture, line, when], show_progress_on=[picture], **{**quiet, "show_progress": "full"})
+    source.input(look, [source, following], data_view, show_progress_on=[picture], **{**quiet, "show_progress": "full"})
     form = [source, preset, budget, unit, changes]
-    gr.on([source.change, preset.change, budget.change, unit.change, changes.change], _line(train), form, command, **widgets.LIVE)
-    preset.change(lambda: {}, None, changes, **quiet)
+    tell.update(fn=_line(train), inputs=form, outputs=command, **widgets.LIVE)
+    gr.on([source.change, budget.change, unit.change], **tell)
+    preset.change(lambda: {}, None, changes, **quiet).then(**tell)
     _endpoints(train)
-    return {"following": following, "kept": kept, "explore": explore, "poll": poll, "preset": preset}
+    show = {"fn": greet, "inputs": [source, following], "outputs": data_view}
+    return {"following": following, "kept": kept, "explore": explore, "poll": poll, "look": show}
 
 
 def _preset_title(name: str) -> str:
@@ -248,25 +262,27 @@ def _preset_title(name: str) -> str:
     return f"{name}: {about}" if about else name
 
 
-def _fields(chosen: str, changes: gr.State, t: gr.I18n) -> None:
-    """The settings of a preset; a changed one goes into `changes`, one set back to the preset's value goes out."""
+def _fields(chosen: str, changes: gr.State, t: gr.I18n, tell: dict[str, Any]) -> None:
+    """The settings of a preset; a changed one goes into `changes`, one set back to the preset's value goes out, and then `tell` is run."""
     run = model.plan(chosen)
-    groups = [("", Run, run.model_dump()), ("model.", type(run.data), {})][:1]
-    groups += [("model.", model.family(run.family).Config, run.model), ("train.", config.Train, run.train.model_dump()), ("data.", config.Data, run.data.model_dump())]
-    hidden = ("family", "preset", "train.budget", "train.unit", "data.source", "device")
-    found = []
-    for at, group, values in groups:
-        for spec in specs(group, at):
-            if spec.name not in hidden:
-                found.append((spec, values[spec.name.removeprefix(at)]))
-    found.sort(key=lambda f: FIRST_SHOWN.index(f[0].name) if f[0].name in FIRST_SHOWN else len(FIRST_SHOWN))
-    for spec, value in found:
-        shown = widgets.field(config.Spec(**{**spec.__dict__, "default": value}), spec.name)
+    groups = [("", Run, run.model_dump()), ("model.", model.family(run.family).Config, run.model)]
+    groups += [("train.", config.Train, run.train.model_dump()), ("data.", config.Data, run.data.model_dump())]
+    found = {spec.name: (spec, values[spec.name.removeprefix(at)]) for at, group, values in groups for spec in specs(group, at) if spec.name not in ASKED}
 
-        def note(now: Any, noted: dict, name: str = spec.name, preset_value: Any = value) -> dict:
-            return {k: v for k, v in noted.items() if k != name} | ({} if now == preset_value or now is None else {name: now})
+    def show(names: list[str]) -> None:
+        with gr.Column(elem_classes="fields"):
+            for name in names:
+                spec, value = found[name]
+                shown = widgets.field(replace(spec, default=value), name)
 
-        shown.change(note, [shown, changes], changes, show_progress="hidden", queue=False, api_visibility="private")
+                def note(now: Any, noted: dict, name: str = name, preset_value: Any = value) -> dict:
+                    return {k: v for k, v in noted.items() if k != name} | ({} if now == preset_value or now is None else {name: now})
+
+                shown.change(note, [shown, changes], changes, show_progress="hidden", queue=False, api_visibility="private").then(**tell)
+
+    show([n for n in FIRST_SHOWN if n in found])
+    with gr.Accordion(t("train.all"), open=False, elem_classes="fold"):
+        show([n for n in found if n not in FIRST_SHOWN])
 
 
 def _line(train: Train):

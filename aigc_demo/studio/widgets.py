@@ -83,15 +83,16 @@ def endpoint(function: Callable[..., Any], output: gr.components.Component) -> N
 
 def field(spec: Spec, label: str) -> gr.components.Component:
     """The component that a person changes one setting with."""
-    info = spec.help if spec.low is None or spec.high is None else f"{spec.help} ({spec.low:g} to {spec.high:g})"
+    info = spec.help if spec.low is None or spec.high is None else f"{spec.help} ({spec.low:,} to {spec.high:,})"
+    # said to be interactive: in a gr.render Gradio takes a field with a value for one that only shows it
     if spec.kind == "bool":
-        return gr.Checkbox(spec.default, label=label, info=spec.help)
+        return gr.Checkbox(spec.default, label=label, info=spec.help, interactive=True)
     if spec.kind == "choice":
-        return gr.Dropdown([(str(c), c) for c in spec.choices], value=spec.default, label=label, info=spec.help)
+        return gr.Dropdown([(str(c), c) for c in spec.choices], value=spec.default, label=label, info=spec.help, interactive=True)
     if spec.kind == "str":
-        return gr.Textbox(spec.default, label=label, info=spec.help)
+        return gr.Textbox(spec.default, label=label, info=spec.help, interactive=True)
     # limits are not given to the component: the config's own sentence says more than a silently clipped number
-    return gr.Number(spec.default, label=label, info=info, precision=0 if spec.kind == "int" else None)
+    return gr.Number(spec.default, label=label, info=info, precision=0 if spec.kind == "int" else None, interactive=True)
 
 
 def curves(points: tuple[dict[str, Any], ...], held_out: bool) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -1,0 +1,146 @@
+"""The benchmarks' figures: what is kept is whole, says the truth about its targets, and is what the README shows."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import random
+import sys
+
+import pytest
+import torch
+
+from benchmarks import explore, report, tables
+
+KEPT = json.loads(report.RESULTS.read_text("utf-8")) if report.RESULTS.exists() else {}
+ROWS = [pytest.param(row, id=f"{name}: {row['name']}") for name, result in KEPT.items() for row in result["rows"]]
+
+
+def test_readme_shows_what_is_kept():
+    have = tables.block(tables.README.read_text("utf-8"))
+    assert have is not None, f"README.md has no block between {tables.BEGIN} and {tables.END}"
+    assert have == tables.render(KEPT), "python -m benchmarks.tables"
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_kept_result_says_where_and_when(name):
+    result = KEPT[name]
+    assert set(result) == {"benchmark", "machine", "commit", "date", "rows"}  # "quick" would be one more
+    assert result["benchmark"] == name
+    assert (report.ROOT / "benchmarks" / f"{name}.py").is_file()
+    names = [row["name"] for row in result["rows"]]
+    assert names
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_kept_row_is_whole_and_true(row):
+    assert tuple(row) == report.KEYS
+    assert isinstance(row["value"], (int, float))
+    assert row["holds"] is report.holds(row["value"], row["target"])
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "holds"),
+    [(2, ">= 2", True), (1.99, ">= 2", False), (30, "<= 30", True), (30.1, "<= 30", False), (7, "", None)],
+)
+def test_holds_follows_from_value_and_target(value, target, holds):
+    assert report.row("what", value, "times", target) == {"name": "what", "value": value, "unit": "times", "target": target, "holds": holds}
+
+
+def test_rounding_does_not_turn_a_miss_into_a_hit():
+    row = report.row("what", 1.9996, "times", ">= 2")
+    assert row["value"] < 2
+    assert row["holds"] is False
+
+
+def test_finish_ends_stdout_with_the_result_and_keeps_it_beside_others(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results.json")
+    for name, value in (("start", 9.5), ("explore", 20.25), ("start", 8.5)):
+        report.finish(name, [report.row("seconds", value, "s", "<= 12")], argparse.Namespace(quick=False, save=True))
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    kept = json.loads((tmp_path / "results.json").read_text())
+    assert set(kept) == {"start", "explore"}
+    assert kept["start"] == last
+    assert kept["start"]["rows"] == [{"name": "seconds", "value": 8.5, "unit": "s", "target": "<= 12", "holds": True}]
+
+
+def test_quick_figures_are_not_kept(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["benchmark", "--quick", "--save"])
+    with pytest.raises(SystemExit) as ended:
+        report.options("about")
+    assert ended.value.code == 2
+    assert "--quick" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("told", [None, "", "/nowhere"])
+def test_without_mnist_a_benchmark_says_what_to_set(told, monkeypatch, capsys):
+    monkeypatch.delenv("AIGC_DATA", raising=False)
+    if told is not None:
+        monkeypatch.setenv("AIGC_DATA", told)
+    with pytest.raises(SystemExit) as ended:
+        report.needs_mnist()
+    assert ended.value.code == 2
+    assert "AIGC_DATA" in capsys.readouterr().err
+
+
+def test_tables_write_the_block_and_nothing_else(tmp_path, monkeypatch):
+    readme, results = tmp_path / "README.md", tmp_path / "results.json"
+    readme.write_text(f"before\n{tables.BEGIN}\nold\n{tables.END}\nafter\n")
+    rows = [report.row("a ratio", 2.5, "times", ">= 2"), report.row("a wait", 1234.5, "ms", "<= 30"), report.row("a size", 3, "GB")]
+    results.write_text(
+        json.dumps({"train": {"benchmark": "train", "machine": "M", "commit": "c0ffee", "date": "2026-01-01", "rows": rows}})
+    )
+    monkeypatch.setattr(tables, "README", readme)
+    monkeypatch.setattr(tables, "RESULTS", results)
+    monkeypatch.setattr(sys, "argv", ["tables", "--check"])
+    assert tables.main() == 1
+    assert "old" in readme.read_text()
+    monkeypatch.setattr(sys, "argv", ["tables"])
+    assert tables.main() == 0
+    written = readme.read_text()
+    assert written.startswith(f"before\n{tables.BEGIN}\n")
+    assert written.endswith(f"{tables.END}\nafter\n")
+    assert "| a ratio | 2.5 | times | ≥ 2 | yes |" in written
+    assert "| a wait | 1,234 | ms | ≤ 30 | **no** |" in written
+    assert "| a size | 3 | GB |  |  |" in written
+    assert "c0ffee on 2026-01-01: M." in written
+    monkeypatch.setattr(sys, "argv", ["tables", "--check"])
+    assert tables.main() == 0
+
+
+def test_tables_do_not_touch_a_readme_without_marks(tmp_path, monkeypatch):
+    readme = tmp_path / "README.md"
+    readme.write_text("no marks\n")
+    monkeypatch.setattr(tables, "README", readme)
+    monkeypatch.setattr(sys, "argv", ["tables"])
+    assert tables.main() == 1
+    assert readme.read_text() == "no marks\n"
+
+
+def test_slider_events_are_far_enough_apart_to_change_the_picture():
+    places = explore.events(60, random.Random(0))
+    assert len(set(places)) == 60
+    assert all(0 <= place <= 1 for place in places)
+    assert min(abs(a - b) for a, b in zip([0.5, *places], places, strict=False)) > 1 / 12
+
+
+def test_a_drag_is_right_only_with_the_picture_of_its_last_values(tmp_path, monkeypatch):
+    from aigc_demo import cli, engine
+
+    monkeypatch.setenv("AIGC_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["aigc", "train", "gan:tiny", "--steps", "5", "--name", "toy", "--quiet", "--device", "cpu"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+
+    def end(of, sliders):
+        """What the page hands over where its canvas shows the values `of` and its sliders say `sliders`."""
+        item = engine.Engine().draw([engine.Request("toy", 7, sliders=of)])[0].item
+        canvas = torch.cat([item.expand(3, -1, -1), torch.full_like(item[:1], 255)]).permute(1, 2, 0).contiguous()
+        state = {"checkpoint": "toy", "seed": 7, "sliders": list(of), "numbers": {}, "label": None, "sampling": {}}
+        return {"pixels": base64.b64encode(canvas.numpy().tobytes()).decode(), "state": state, "sliders": list(sliders)}
+
+    assert explore.exact([end((3.0, 0.0), (3.0, 0.0)), end((-3.0, 0.0), (-3.0, 0.0))]) == (2, 0)
+    assert explore.exact([end((3.0, 0.0), (-3.0, 0.0))]) == (0, 0)  # a last value that was lost

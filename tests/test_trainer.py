@@ -1,0 +1,434 @@
+"""Training goes on where it stopped bit for bit, ends when it should, breaks with a sentence, and writes what it says."""
+
+import errno
+import itertools
+import json
+import math
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+from PIL import Image
+from toys import FAMILIES, same_bytes, tiny
+
+from aigc_demo import checkpoint, data, files, model, trainer
+from aigc_demo.config import ConfigError
+from aigc_demo.trainer import Trainer, TrainingError, record, train
+
+MONITORED = [f for f in FAMILIES if model.family(f).monitor]
+UNMONITORED = [f for f in FAMILIES if not model.family(f).monitor]
+
+
+def lively(family, steps, changes=None):
+    """A run with everything in it that a resume could lose: warm-up, decay, clipping, averages, mirroring, dropout."""
+    own = {"model.dropout": 0.3} if "dropout" in model.family(family).Config.model_fields else {}
+    train = {"train.warmup": 4, "train.decay": "cosine", "train.clip": 1.0, "train.ema": 0.9, "train.weight_decay": 0.01}
+    return tiny(f"{family}:tiny", steps, {**train, **own, "data.mirror": True, "train.batch": 20, **(changes or {})})
+
+
+def states(run):
+    """A trainer and the states that it saves."""
+    made, saved = Trainer(run), []
+    return made, saved, lambda state: saved.append(state)
+
+
+def after(calls):
+    """A stop() that says so at its call number `calls`, counted from 0: after so many steps."""
+    count = itertools.count()
+    return lambda: next(count) >= calls
+
+
+def log(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_bytes().splitlines()]
+
+
+# Resume
+
+
+@pytest.mark.parametrize("k", [1, 7, 12])  # 12 steps of 20 are 2 epochs and a half of 91 items
+@pytest.mark.parametrize("family", FAMILIES)
+def test_stop_and_resume_is_the_straight_run_bit_for_bit(family, k, tmp_path):
+    run = lively(family, 14)
+    straight, whole, save = states(run)
+    assert straight.batches.steps_per_epoch == 4
+    *_, last = train(straight, save=save)
+    assert (last.end, last.step) == ("done", 14)
+
+    first, halves, save = states(run)
+    *_, last = train(first, after(k), save)
+    assert (last.end, last.step) == ("stopped", k)
+    (tmp_path / "state").write_bytes(halves[-1])
+    assert same_bytes(halves[-1], whole[-1]), "there is something left to learn"
+    second, rest, save = states(run)
+    second.restore(tmp_path / "state")
+    assert second.step == k
+    assert same_bytes(second.state(), halves[-1]) == []
+    *_, last = train(second, save=save)
+    assert (last.end, last.step) == ("done", 14)
+    assert same_bytes(rest[-1], whole[-1]) == []
+    names = safetensors.torch.load(whole[-1]).keys()
+    assert {n.split(".")[0] for n in names} == {"model", "averages", "optimizer"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_run_that_is_stopped_three_times_makes_the_checkpoint_of_the_straight_one(family, tmp_path):
+    run = lively(family, 10)
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    for folder, stops in ((straight, [99]), (broken, [0, 3, 2, 99])):
+        folder.mkdir()
+        ends = [list(record(run, folder, after(s)))[-1] for s in stops]
+        assert ends[-1].end == "done"
+    assert same_bytes(*((f / "checkpoint" / "model.safetensors").read_bytes() for f in (straight, broken))) == []
+    steps = [line["step"] for line in log(broken)]
+    assert steps == sorted(steps)
+    assert steps.count(0) == 1
+    assert [e.step for e in ends] == [0, 3, 5, 10]
+
+
+def test_what_a_crash_left_behind_the_last_save_is_dropped(tmp_path):
+    run = tiny("vae:tiny", 8)
+    list(record(run, tmp_path, after(4)))
+    kept = (tmp_path / "log.jsonl").read_bytes()
+    later = {"step": 6, "terms": {"loss": 1.0}}
+    (tmp_path / "log.jsonl").write_bytes(kept + json.dumps(later).encode() + b'\n{"step": 7, "ter')
+    (tmp_path / "samples" / "000000006.webp").write_bytes(b"drawn after the last save")
+    list(record(run, tmp_path))
+    lines = log(tmp_path)
+    assert later not in lines
+    assert lines[: len(kept.splitlines())] == [json.loads(line) for line in kept.splitlines()]
+    assert [line["step"] for line in lines][-1] == 8
+    assert not (tmp_path / "samples" / "000000006.webp").exists()
+
+
+def header(state, change):
+    """`state` with its facts changed."""
+    tensors = safetensors.torch.load(state)
+    with_facts = json.loads(json.loads(state[8 : 8 + int.from_bytes(state[:8], "little")])["__metadata__"]["facts"])
+    facts, tensors = change(with_facts, tensors)
+    return safetensors.torch.save(tensors, facts if facts is None else {"facts": json.dumps(facts)})
+
+
+def without(tensors, start):
+    return {k: v for k, v in tensors.items() if not k.startswith(start)}
+
+
+def narrowed(tensors, names):
+    return {k: v[..., :1].clone() if re.match(names, k) else v for k, v in tensors.items()}
+
+
+BROKEN = {
+    "empty": lambda s: b"",
+    "cut in the header": lambda s: s[:50],
+    "cut in the middle": lambda s: s[: len(s) // 2],
+    "cut by a byte": lambda s: s[:-1],
+    "noise": lambda s: bytes(range(256)) * 40,
+    "not ours": lambda s: header(s, lambda f, t: (None, t)),
+    "facts that are a list": lambda s: header(s, lambda f, t: ([1], t)),
+    "no step": lambda s: header(s, lambda f, t: ({k: v for k, v in f.items() if k != "step"}, t)),
+    "a step in words": lambda s: header(s, lambda f, t: ({**f, "step": "five"}, t)),
+    "a best that is a list": lambda s: header(s, lambda f, t: ({**f, "best": []}, t)),
+    "no model": lambda s: header(s, lambda f, t: (f, without(t, "model."))),
+    "no averages": lambda s: header(s, lambda f, t: (f, without(t, "averages."))),
+    "no optimizer": lambda s: header(s, lambda f, t: (f, without(t, "optimizer."))),
+    "half an optimizer": lambda s: header(s, lambda f, t: (f, {k: v for k, v in t.items() if not k.endswith("_sq")})),
+    "an optimizer of other shapes": lambda s: header(s, lambda f, t: (f, narrowed(t, "optimizer.*exp_avg"))),
+    "weights of other shapes": lambda s: header(s, lambda f, t: (f, narrowed(t, "model"))),
+    "other data": lambda s: header(s, lambda f, t: ({**f, "data": "0" * 64}, t)),
+}
+
+
+@pytest.fixture(scope="module")
+def good_state():
+    made, saved, save = states(tiny("vae:tiny", 2))
+    list(train(made, save=save))
+    return saved[-1]
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_state_that_is_broken_or_of_another_run_is_refused_in_a_sentence(name, good_state, tmp_path):
+    path = tmp_path / "state.safetensors"
+    path.write_bytes(BROKEN[name](good_state))
+    with pytest.raises(TrainingError) as error:
+        Trainer(tiny("vae:tiny", 2)).restore(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_state_of_a_wider_model_is_refused(good_state, tmp_path):
+    (tmp_path / "state").write_bytes(good_state)
+    with pytest.raises(TrainingError, match="does not fit the model"):
+        Trainer(tiny("vae:tiny", 2, {"model.width": 8})).restore(tmp_path / "state")
+
+
+# How it ends
+
+
+BUDGETS = [(2, "epochs", 10), (0.5, "epochs", 2), (0.001, "epochs", 1), (3, "steps", 3), (2.5, "steps", 3), (1, "steps", 1)]
+
+
+@pytest.mark.parametrize(("budget", "unit", "steps"), BUDGETS)
+def test_a_budget_of_epochs_or_steps_is_met_exactly(budget, unit, steps):
+    made = Trainer(tiny("vae:tiny", 1, {"train.budget": budget, "train.unit": unit}))
+    assert made.batches.steps_per_epoch == 5
+    seen = list(train(made))
+    assert (seen[-1].end, seen[-1].step, seen[-1].done) == ("done", steps, 1.0)
+    assert seen[-1].epoch == pytest.approx(steps / 5)
+    assert seen[-1].items == steps * 16
+    assert [s.end for s in seen[:-1]] == [""] * (len(seen) - 1)
+    assert [s.done for s in seen] == sorted(s.done for s in seen)
+
+
+def test_a_budget_of_minutes_is_met_within_a_step():
+    seen = list(train(Trainer(tiny("vae:tiny", 1, {"train.budget": 0.02, "train.unit": "minutes", "train.marks": 3}))))
+    assert seen[-1].end == "done"
+    assert 1.2 <= seen[-1].seconds < 4
+    assert seen[-1].step > 3
+    assert all(s.left is None or s.left >= 0 for s in seen)
+
+
+def test_items_are_counted_as_they_are_seen_when_there_are_fewer_than_a_batch(tmp_path):
+    seen = list(record(tiny("vae:tiny", 4, {"data.limit": 12, "train.batch": 64}), tmp_path))
+    assert seen[-1].items == 4 * 11  # one of twelve is held out
+    assert checkpoint.read(tmp_path / "checkpoint").manifest.training.items == 44
+    assert seen[-1].epoch == 4
+
+
+def test_patience_stops_and_keeps_the_best(tmp_path):
+    changes = {"train.lr": 0.03, "train.patience": 3, "train.marks": 1000, "data.limit": 32, "data.validation": 0.5}
+    run = tiny(f"{MONITORED[0]}:tiny", 6000, changes)
+    *_, last = record(run, tmp_path)
+    assert last.end == "done"
+    assert last.step < 6000
+    assert "kept the best" in last.says
+    held = [line["terms"]["held-out loss"] for line in log(tmp_path) if line["mark"]]
+    assert min(held) == held[-4] < held[-1]
+    fresh = Trainer(run)
+    fresh.averages = safetensors.torch.load((tmp_path / "checkpoint" / "model.safetensors").read_bytes())
+    assert fresh.validate()["held-out loss"] == pytest.approx(min(held), rel=1e-5)
+    says = log(tmp_path)[-1]["says"]
+    assert f"{min(held):.4g}" in says
+
+
+@pytest.mark.parametrize("family", UNMONITORED)
+def test_patience_is_refused_where_no_loss_falls_with_quality(family):
+    with pytest.raises(ConfigError, match=r"^train\.patience: "):
+        Trainer(tiny(f"{family}:tiny", 2, {"train.patience": 3}))
+
+
+def test_a_batch_smaller_than_two_and_a_gpu_that_is_not_there_are_refused():
+    with pytest.raises(ConfigError, match=r"^train\.batch: 1 is below 2"):
+        tiny("vae:tiny", 1, {"train.batch": 1})
+    for device, there in (("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available())):
+        if not there:
+            with pytest.raises(ConfigError, match=r"^device: there is no .* GPU here"):
+                Trainer(tiny("vae:tiny", 1, {"device": device}))
+
+
+# How it breaks
+
+
+def test_a_learning_rate_that_is_too_large_ends_in_a_sentence_and_the_last_whole_state_is_kept(tmp_path):
+    run = tiny("vae:tiny", 2000, {"train.lr": 10, "train.save_seconds": 0})
+    with pytest.raises(TrainingError, match=r"^after step \d+ .* not .*number.* a lower train\.lr than 10") as error:
+        list(record(run, tmp_path))
+    assert "\n" not in str(error.value)
+    made = checkpoint.read(tmp_path / "checkpoint")
+    kept = checkpoint.load(made)  # which refuses numbers that are not finite
+    assert all(v.isfinite().all() for v in kept.state_dict().values())
+    again = Trainer(run)
+    again.restore(tmp_path / "state.safetensors")
+    assert again.step == made.manifest.training.steps < 2000
+    assert all(math.isfinite(v) for line in log(tmp_path) for v in line["terms"].values())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("where", ["parameters", "buffers"])
+def test_no_state_with_a_number_that_is_not_finite_is_saved(family, where):
+    made, saved, save = states(tiny(f"{family}:tiny", 50))
+    broken = [v for v in getattr(made.model, where)() if v.is_floating_point()]
+    if not broken:
+        pytest.skip("this family has none")
+    with torch.no_grad():
+        broken[-1].fill_(math.inf)
+    with pytest.raises(TrainingError, match=r"train\.lr"):
+        list(train(made, save=save))
+    assert saved == []
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_ends_in_a_sentence_and_the_old_state_is_whole(reason, tmp_path, monkeypatch):
+    run = tiny("vae:tiny", 6)
+    list(record(run, tmp_path, after(2)))
+    old = {p.name: p.read_bytes() for p in (tmp_path / "state.safetensors", tmp_path / "checkpoint" / "config.json")}
+    real = os.fsync
+
+    def full(handle):
+        if os.fstat(handle).st_size > 2000:
+            raise OSError(reason, os.strerror(reason))
+        return real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(files.StorageError, match="could not be written: the disk") as error:
+        list(record(run, tmp_path))
+    assert str(error.value).startswith(str(tmp_path))
+    monkeypatch.undo()
+    for name, content in old.items():
+        path = tmp_path / name if name.startswith("state") else tmp_path / "checkpoint" / name
+        assert path.read_bytes() == content
+    assert [p.name for p in tmp_path.rglob(".*") if p.is_file()] == [], "no half-written file stays"
+    *_, last = record(run, tmp_path)
+    assert (last.end, last.step) == ("done", 6)
+
+
+# What a step is
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_averaged_weights_follow_their_formula(family):
+    made = Trainer(tiny(f"{family}:tiny", 9, {"train.ema": 0.6}))
+    expected = {k: v.clone() for k, v in made.averages.items()}
+    for step in range(1, 7):
+        made.one_step(0.0)
+        decay = min(0.6, (1 + step) / (10 + step))
+        expected = {k: decay * v + (1 - decay) * made.part.state_dict()[k] for k, v in expected.items()}
+    for k, v in expected.items():
+        torch.testing.assert_close(made.averages[k], v)
+    now = {k: v.clone() for k, v in made.part.state_dict().items()}
+    with made.averaged() as averaged:
+        assert not averaged.training
+        assert all(torch.equal(made.part.state_dict()[k], v) for k, v in made.averages.items())
+    assert made.model.training
+    assert all(torch.equal(made.part.state_dict()[k], v) for k, v in now.items())
+
+
+def test_without_averages_the_checkpoint_keeps_the_weights_themselves():
+    made = Trainer(tiny("vae:tiny", 3, {"train.ema": 0}))
+    made.one_step(0.0)
+    assert made.averages == {}
+    assert all(torch.equal(v, made.part.state_dict()[k]) for k, v in made.weights().items())
+
+
+@pytest.mark.parametrize(
+    ("decay", "at"), [("none", lambda d: 1.0), ("linear", lambda d: 1 - d), ("cosine", lambda d: 0.5 * (1 + math.cos(math.pi * d)))]
+)
+@pytest.mark.parametrize("warmup", [0, 4])
+def test_the_learning_rate_warms_up_and_falls_as_told(decay, at, warmup):
+    made = Trainer(tiny("vae:tiny", 10, {"train.decay": decay, "train.warmup": warmup, "train.lr": 0.002}))
+    for step in range(10):
+        done = made.done(0.0)
+        assert done == step / 10
+        made.one_step(done)
+        rate = made.optimizers["model"].param_groups[0]["lr"]
+        assert rate == pytest.approx(0.002 * at(done) * (min(1, (step + 1) / warmup) if warmup else 1))
+
+
+def test_gradients_are_clipped_to_the_norm():
+    norms = []
+    for clip in (0.0, 0.5):
+        made = Trainer(tiny("vae:tiny", 3, {"train.clip": clip}))
+        grads = lambda *_, made=made: norms.append(torch.cat([p.grad.flatten() for p in made.model.parameters()]).norm().item())  # noqa: E731
+        made.optimizers["model"].register_step_pre_hook(grads)
+        made.one_step(0.0)
+    assert norms[0] > 1
+    assert norms[1] == pytest.approx(0.5, rel=1e-3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_validation_and_marks_leave_training_as_it_is(family):
+    runs = []
+    for looked in (False, True):
+        made = Trainer(lively(family, 6))
+        for _ in range(6):
+            if looked:
+                made.validate(), made.draw(), made.weights(), made.state()
+            made.one_step(0.5)
+        runs.append(made.state())
+    assert same_bytes(*runs) == []
+
+
+def test_the_held_out_items_are_not_trained_on():
+    made = Trainer(tiny("vae:tiny", 1, {"data.validation": 0.25}))
+    assert (len(made.training), len(made.held)) == (72, 24)
+    trained = {item.numpy().tobytes() for item in made.training.items}
+    assert not any(item.numpy().tobytes() in trained for item in made.held.items)
+    assert Trainer(tiny("vae:tiny", 1, {"data.validation": 0})).validate() == {}
+
+
+def test_runs_of_one_process_each_have_their_own_precision():
+    for precision, expected in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        made, seen = Trainer(tiny("vae:tiny", 1, {"train.precision": precision})), []
+        made.model.posterior.register_forward_hook(lambda m, i, out, seen=seen: seen.append(out.dtype))
+        terms = made.one_step(0.0)
+        assert seen == [expected]
+        assert all(v.isfinite() for v in terms.values())
+
+
+# What it writes
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_run_writes_its_log_its_samples_its_state_and_its_checkpoint(family, tmp_path):
+    seen = list(record(tiny(f"{family}:tiny", 6), tmp_path))
+    lines = log(tmp_path)
+    assert [line["step"] for line in lines] == [s.step for s in seen]
+    assert lines[0]["step"] == 0
+    assert lines[0]["mark"]
+    assert lines[-1]["mark"]
+    assert all(math.isfinite(v) for line in lines for v in line["terms"].values())
+    assert lines[-1]["left"] == 0
+    assert {f"held-out {k}" for k in lines[1]["terms"]} <= lines[-1]["terms"].keys()
+    samples = sorted((tmp_path / "samples").iterdir())
+    assert [int(p.stem) for p in samples] == [line["step"] for line in lines if line["mark"]]
+    for path in samples:
+        with Image.open(path) as image:
+            assert image.format == "WEBP"
+            assert image.width > 100
+    made = checkpoint.read(tmp_path / "checkpoint")
+    kept = {p.name for p in made.path.iterdir()}
+    assert kept == {"config.json", "model.safetensors", "README.md", "log.jsonl", "samples.webp", "directions.safetensors"}
+    assert (made.path / "log.jsonl").read_bytes() == (tmp_path / "log.jsonl").read_bytes()
+    assert made.manifest.training.steps == 6
+    assert made.manifest.training.terms == {k: v for line in lines for k, v in line["terms"].items()}
+    assert checkpoint.read_directions(made)[0].shape[1:] == checkpoint.load(made).latent
+
+
+# Several processes
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_processes_share_a_batch_and_together_see_each_item_once(world):
+    items = data.load(tiny("vae:tiny", 1).data, 0)
+    one = data.Batches(items, 16, seed=3)
+    parts = [data.Batches(items, 16, 3, rank, world) for rank in range(world)]
+    for step in range(2 * one.steps_per_epoch):
+        shares = [p.places(step).tolist() for p in parts]
+        assert all(len(s) == 16 // world for s in shares)
+        assert sorted(itertools.chain(*shares)) == sorted(one.places(step).tolist())
+    epoch = [i for step in range(one.steps_per_epoch) for p in parts for i in p.places(step).tolist()]
+    assert len(set(epoch)) == len(epoch) == 96
+
+
+def test_two_processes_learn_what_one_does(home, tmp_path):
+    run = tiny("vae:tiny", 60, {"train.marks": 1, "name": "two"})
+    *_, one = record(run, tmp_path)
+    words = shlex.split(checkpoint.command(run))[1:]
+    root = os.path.dirname(os.path.dirname(os.path.abspath(trainer.__file__)))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "aigc_demo"]
+    done = subprocess.run([*launch, *words, "--json"], capture_output=True, text=True, timeout=240, env={**os.environ, "PYTHONPATH": root})
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("[Gloo]")]  # torch 2.8's own words
+    ends = [two for two in map(json.loads, lines) if two["end"]]
+    assert [(two["end"], two["step"]) for two in ends] == [("done", 60)], "one process speaks"
+    name = "held-out loss"
+    assert ends[0]["terms"][name] == pytest.approx(one.terms[name], rel=0.02)
+    assert ends[0]["terms"][name] < 0.7 * 184  # where it began
+    assert ends[0]["terms"][name] != one.terms[name], "each process drew its own noise"
+    made = checkpoint.read(home / "runs" / "two" / "checkpoint")
+    assert (made.manifest.training.steps, made.manifest.training.items) == (60, 960)
+    checkpoint.load(made)
