@@ -271,7 +271,7 @@ def shelf(*folders: Path) -> list[Checkpoint]:
 def card(manifest: Manifest, size: int) -> str:
     """The model card (README.md) of a checkpoint, with the Hub's front matter."""
     run, training, source = manifest.run, manifest.training, manifest.source
-    shape = " x ".join(str(v) for k, v in manifest.modality.items() if k != "kind")
+    shape = ", ".join(f"{k} {v}" for k, v in manifest.modality.items() if k != "kind")
     terms = "\n".join(f"| {name} | {value:.4f} |" for name, value in training.terms.items() if math.isfinite(value))
     front = {"library_name": "aigc-demo", "tags": [run.family, manifest.modality["kind"], "aigc-demo"], "pipeline_tag": "unconditional-image-generation"}
     if manifest.classes:

@@ -134,8 +134,8 @@ def train(
     if to and to.exists() and not (to / "config.json").is_file():
         raise ConfigError(f"--to: {to} exists and is not a checkpoint")
     stopped = _on_signals()
-    if slots and hasattr(os, "nice"):
-        os.nice(10)  # a run of the page: whoever explores comes first
+    if slots:
+        jobs.yield_to_others()  # a run of the page: whoever explores comes first
 
     def stop() -> bool:
         return bool(stopped) or jobs.asked_to_stop(folder)

@@ -1,4 +1,4 @@
-"""The README's benchmark tables, written from results.json between their two marks; `--check` only says whether they agree."""
+"""The README's tables, written between their marks from results.json and from the shipped checkpoints; `--check` only says whether they agree."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import json
 import sys
 from typing import Any
 
+from aigc_demo import checkpoint
+
 from .report import RESULTS, ROOT, say
 
 README = ROOT / "README.md"
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+SHELF_BEGIN, SHELF_END = "<!-- checkpoints:begin -->", "<!-- checkpoints:end -->"
 TITLES = {
     "start": "From `python app.py` to the first picture",
     "explore": "A slider moves, the picture follows",
@@ -36,10 +39,20 @@ def table(result: dict[str, Any]) -> list[str]:
     return [*lines, "", f"`python -m benchmarks.{name}` at {result['commit']} on {result['date']}: {result['machine']}.", ""]
 
 
-def block(readme: str) -> str | None:
+def shelf() -> str:
+    """The block of the shipped checkpoints, and its marks."""
+    lines = [SHELF_BEGIN, "", "| checkpoint | made by | on | steps | minutes | MB |", "|---|---|---|--:|--:|--:|"]
+    for c in checkpoint.shelf(ROOT / "checkpoints"):
+        training = c.manifest.training
+        facts = f"{training.steps:,} | {training.seconds / 60:.0f} | {c.bytes / 1e6:.1f}"
+        lines.append(f"| [{c.name}](checkpoints/{c.name}/README.md) | `{training.command}` | {c.manifest.source.title} | {facts} |")
+    return "\n".join([*lines, "", SHELF_END])
+
+
+def block(readme: str, begin: str = BEGIN, last: str = END) -> str | None:
     """The block that `readme` has, marks and all; None where it has none."""
-    start, end = readme.find(BEGIN), readme.find(END)
-    return readme[start : end + len(END)] if 0 <= start < end else None
+    start, end = readme.find(begin), readme.find(last)
+    return readme[start : end + len(last)] if 0 <= start < end else None
 
 
 def main() -> int:
@@ -48,16 +61,19 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where the README differs")
     asked = parser.parse_args()
     readme = README.read_text(encoding="utf-8")
-    have, want = block(readme), render(json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {})
-    if have is None:
-        say(f"README.md has no block between {BEGIN} and {END}")
-        return 1
-    if have == want:
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    made = readme
+    for have, want, mark in ((block(readme), render(results), BEGIN), (block(readme, SHELF_BEGIN, SHELF_END), shelf(), SHELF_BEGIN)):
+        if have is None:
+            say(f"README.md has no block that begins with {mark}")
+            return 1
+        made = made.replace(have, want)
+    if made == readme:
         return 0
     if asked.check:
-        say("README.md differs from benchmarks/results.json: python -m benchmarks.tables")
+        say("README.md differs from benchmarks/results.json or checkpoints/: python -m benchmarks.tables")
         return 1
-    README.write_text(readme.replace(have, want), encoding="utf-8")
+    README.write_text(made, encoding="utf-8")
     return 0
 
 

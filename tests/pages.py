@@ -21,8 +21,11 @@ from aigc_demo.engine import Engine
 from aigc_demo.studio import explore
 
 ROOT = Path(__file__).parent.parent
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-component-update", "--disable-sync")
-SLOW = 90  # seconds that anything may take on a busy machine
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+SLOW = 100  # seconds that anything may take on a busy machine
 TOYS = {  # what a visitor of the test's server may explore, whatever else is shipped
     "tiny-gan": ("gan:tiny", {"data.source": "shapes", "data.limit": 128, "data.size": 32}),
     "tiny-vae": ("vae:tiny", {"data.source": "digits", "data.size": 28}),
@@ -77,7 +80,8 @@ def served(home: Path, *command: str, **env: str):
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     command = tuple(word.replace("{port}", port) for word in command)
-    own = {"AIGC_HOME": str(home), "GRADIO_SERVER_PORT": port, "GRADIO_TEMP_DIR": str(home / "gradio"), "HF_HUB_OFFLINE": "1", "AIGC_SLOTS": "4"}
+    own = {"AIGC_HOME": str(home), "AIGC_SLOTS": "4", "HF_HUB_OFFLINE": "1"}
+    own |= {"GRADIO_SERVER_PORT": port, "GRADIO_TEMP_DIR": str(home / "gradio")}
     log = home / f"server-{port}.txt"
     with open(log, "wb") as output:
         process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env={**os.environ, **own, **env}, stdout=output, stderr=output)
@@ -162,8 +166,8 @@ def visit(chromium, site):
         page = context.new_page()
         page.set_default_timeout(SLOW * 1000)
         page.on("pageerror", lambda error: faults.append(f"threw: {error}"))
-        page.on("console", lambda message: message.type == "error" and faults.append(f"console: {message.text} ({message.location})"))
-        page.on("request", lambda request: request.url.startswith(("http", "ws")) and not request.url.startswith(site.url) and faults.append(f"asked for {request.url}"))
+        page.on("console", lambda said: said.type == "error" and faults.append(f"console: {said.text} ({said.location})"))
+        page.on("request", lambda asked: asked.url.startswith((site.url, "data:", "blob:")) or faults.append(f"asked for {asked.url}"))
         page.goto(site.url + path)
         return page
 

@@ -23,6 +23,11 @@ def test_readme_shows_what_is_kept():
     assert have == tables.render(KEPT), "python -m benchmarks.tables"
 
 
+def test_readme_shows_what_ships():
+    have = tables.block(tables.README.read_text("utf-8"), tables.SHELF_BEGIN, tables.SHELF_END)
+    assert have == tables.shelf(), "python -m benchmarks.tables"
+
+
 @pytest.mark.parametrize("name", KEPT)
 def test_a_kept_result_says_where_and_when(name):
     result = KEPT[name]
@@ -87,7 +92,7 @@ def test_without_mnist_a_benchmark_says_what_to_set(told, monkeypatch, capsys):
 
 def test_tables_write_the_block_and_nothing_else(tmp_path, monkeypatch):
     readme, results = tmp_path / "README.md", tmp_path / "results.json"
-    readme.write_text(f"before\n{tables.BEGIN}\nold\n{tables.END}\nafter\n")
+    readme.write_text(f"before\n{tables.BEGIN}\nold\n{tables.END}\nafter\n{tables.SHELF_BEGIN}\n{tables.SHELF_END}\n")
     rows = [report.row("a ratio", 2.5, "times", ">= 2"), report.row("a wait", 1234.5, "ms", "<= 30"), report.row("a size", 3, "GB")]
     results.write_text(
         json.dumps({"train": {"benchmark": "train", "machine": "M", "commit": "c0ffee", "date": "2026-01-01", "rows": rows}})
@@ -101,7 +106,7 @@ def test_tables_write_the_block_and_nothing_else(tmp_path, monkeypatch):
     assert tables.main() == 0
     written = readme.read_text()
     assert written.startswith(f"before\n{tables.BEGIN}\n")
-    assert written.endswith(f"{tables.END}\nafter\n")
+    assert f"{tables.END}\nafter\n{tables.SHELF_BEGIN}\n" in written
     assert "| a ratio | 2.5 | times | ≥ 2 | yes |" in written
     assert "| a wait | 1,234 | ms | ≤ 30 | **no** |" in written
     assert "| a size | 3 | GB |  |  |" in written

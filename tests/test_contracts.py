@@ -304,6 +304,34 @@ def test_the_discriminators_loss_is_cross_entropy_to_the_smoothed_labels():
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("y", [None, [0, 1, 0, 2, 0, 1], [1, 1, 1, 1, 1, 1], [2, 0, 1, 2, 0, 1]], ids=str)
+@pytest.mark.parametrize("pack", [1, 2, 3])
+def test_a_pack_holds_pictures_of_one_class_and_each_as_often(pack, y):
+    built = untrained("gan:tiny", Image(16, 1), 3 if y else 0, {"model.pack": pack})
+    x = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 1, 16, 16)
+    packed = built.packed(x, None if y is None else torch.tensor(y))
+    assert packed.shape == (6, pack, 16, 16)
+    members = packed[:, :, 0, 0].long().tolist()
+    assert [m[0] for m in members] == list(range(6)), "each picture leads one"
+    assert sorted(i for m in members for i in m) == sorted(list(range(6)) * pack)
+    for m in members:
+        assert y is None or len({y[i] for i in m}) == 1
+        assert len(set(m)) == min(pack, 6 if y is None else y.count(y[m[0]])), "no picture twice while there are others"
+
+
+@pytest.mark.parametrize("preset", [p for p in model.presets() if p.startswith("gan:")])
+def test_a_gan_of_packs_learns_in_both_phases(preset):
+    built = untrained(preset, Image(16, 3), 3, {"model.pack": 2, "model.discriminator_rate": 4.0})
+    for phase, network in built.phases().items():
+        built.zero_grad(set_to_none=True)
+        built.loss(phase, items_of(Image(16, 3), 6, 3), generator(0))[0].backward()
+        assert all(p.grad is not None and p.grad.any() for p in network.parameters())
+    made = trainer.Trainer(tiny("gan:tiny", 1, {"model.pack": 2, "model.discriminator_rate": 4.0, "train.lr": 0.001}))
+    made.one_step(0.0)
+    rates = {name: o.param_groups[0]["lr"] for name, o in made.optimizers.items()}
+    assert rates == {"discriminator": 0.004, "generator": 0.001}
+
+
 def vae(channels, changes=None):
     built = untrained("vae:tiny", Image(16, channels), 0, changes)
     shake(built)

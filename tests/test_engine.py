@@ -167,6 +167,18 @@ def test_eight_threads_get_what_one_gets(all_made):
         assert all(near(a, b) for a, b in zip(one, many, strict=True))
 
 
+def test_a_model_that_several_ask_for_is_loaded_once(name):
+    engine, start = Engine(), threading.Barrier(4)
+
+    def ask(_):
+        start.wait(30)
+        return engine.warm(name)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(ask, range(4)))
+    assert all(f is found[0] for f in found)
+
+
 def test_the_least_recently_used_model_leaves_when_the_memory_is_full(all_made, tmp_path):
     first = all_made[FAMILIES[0]]
     others = [checkpoint.copy(first, tmp_path / n) for n in ("b", "c")]

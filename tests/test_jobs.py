@@ -131,6 +131,8 @@ def test_more_runs_than_may_wait_are_refused():
     (files.runs() / "waiting-1" / jobs.STATUS).write_text(json.dumps(died))
     id, _ = jobs.start(tiny("vae:tiny", 1), Limits(waiting=1))
     assert jobs.watch(id).state == "starting"
+    status = json.loads((files.runs() / id / jobs.STATUS).read_text())
+    assert status["pid"] != os.getpid(), "who starts a run does not answer for it"
 
 
 def test_the_limits_come_from_the_environment(monkeypatch):

@@ -102,7 +102,8 @@ def status(seen: jobs.Seen, request: gr.Request | None) -> str:
     elif last:
         parts.append(words.say(request, "train.took", time=_clock(last["seconds"])))
     if seen.state in ("failed", "waiting") or (last and last["says"]):
-        parts.append((last["says"] if last and last["says"] and seen.state != "failed" else seen.says))
+        said = last["says"] if last and last["says"] and seen.state != "failed" else widgets.plain(seen.says)
+        parts.append(widgets.text(said))
     return " · ".join(parts)
 
 
@@ -115,8 +116,8 @@ def _clock(seconds: float) -> str:
 def facts(seen: jobs.Seen) -> dict[str, Any]:
     """A run as a program reads it."""
     return {
-        "id": seen.id, "state": seen.state, "says": seen.says, "marks": list(seen.marks), "checkpoint": seen.id if seen.checkpoint else None,
-        "command": checkpoints.command(seen.run), "points": [*seen.points[:: max(1, len(seen.points) // widgets.MOST_POINTS)], *seen.points[-1:]],
+        "id": seen.id, "state": seen.state, "says": widgets.plain(seen.says), "marks": list(seen.marks), "checkpoint": seen.id if seen.checkpoint else None,
+        "command": widgets.plain(checkpoints.command(seen.run)), "points": [*seen.points[:: max(1, len(seen.points) // widgets.MOST_POINTS)], *seen.points[-1:]],
     }  # fmt: skip
 
 
@@ -147,7 +148,7 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
 
             with gr.Accordion(t("train.headless"), open=False, elem_classes="fold"):
                 begins = _line(train)(source.value, preset.value, budget.value, unit.value, {})
-                command = gr.Code(begins, language="shell", show_label=False, interactive=False, elem_id="train-command", lines=1, wrap_lines=True)
+                command = gr.Code(begins, language=None, show_label=False, interactive=False, elem_id="train-command", lines=1, wrap_lines=True)
         with gr.Column(scale=7, min_width=320, elem_classes="shows"):
             with gr.Row(elem_classes="tight", equal_height=True):
                 line = gr.Markdown(t("train.nothing"), elem_id="train-status")
@@ -170,7 +171,7 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
         try:
             seen = jobs.watch(now["id"])
         except jobs.JobError as error:
-            return [str(error), *[gr.skip()] * (len(view) - 3), {**now, "id": ""}, gr.Timer(active=False)]
+            return [widgets.text(widgets.sentence(error)), *[gr.skip()] * (len(view) - 3), {**now, "id": ""}, gr.Timer(active=False)]
         live, fresh = seen.state not in jobs.ENDED, now["points"] < 0
         changed = fresh or seen.state != now["state"]
         points, count = len(seen.points), len(seen.marks)
@@ -191,7 +192,7 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
         if changed:
             rest = [
                 gr.Button(visible=live and mine), gr.Button(visible=seen.checkpoint and not live),
-                gr.Textbox(_link(seen.id, request), visible=True), checkpoints.command(seen.run),
+                gr.Textbox(_link(seen.id, request), visible=True), widgets.plain(checkpoints.command(seen.run)),
             ]  # fmt: skip
         now = {"id": seen.id, "state": seen.state, "points": points, "marks": count}
         return [status(seen, request), shown, scrub, train_curve, held_curve, *rest, now, gr.Timer(active=live)]
@@ -221,7 +222,7 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
             return gr.skip(), gr.skip(), gr.skip()
         name = widgets.told(train.keep, path)
         sheet, says = widgets.told(train.look, name)
-        return gr.Dropdown([*train.sources(), (Path(path).name, name)], value=name), widgets.inline(sheet, says, "image/png"), says
+        return gr.Dropdown([*train.sources(), (Path(path).name, name)], value=name), widgets.inline(sheet, says, "image/png"), widgets.text(says)
 
     def look(source: str, now: dict):
         """Shows the chosen set in place of a run that has ended; a live one stays in view."""
@@ -229,7 +230,7 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
             return [gr.skip()] * len(data_view)
         sheet, says = widgets.told(train.look, source)
         hidden = [gr.Slider(visible=False), gr.LinePlot(visible=False), gr.LinePlot(visible=False), gr.Button(visible=False), gr.Textbox(visible=False)]
-        return [widgets.inline(sheet, says, "image/png"), says, *hidden, {**now, "id": ""}]
+        return [widgets.inline(sheet, says, "image/png"), widgets.text(says), *hidden, {**now, "id": ""}]
 
     def greet(source: str, now: dict):
         """Shows the chosen set where no run is in view."""
@@ -288,7 +289,7 @@ def _fields(chosen: str, changes: gr.State, t: gr.I18n, tell: dict[str, Any]) ->
 def _line(train: Train):
     def line(source: str, preset: str, budget: float, unit: str, changes: dict) -> str:
         try:
-            return checkpoints.command(train.plan(source, preset, budget, unit, changes))
+            return widgets.plain(checkpoints.command(train.plan(source, preset, budget, unit, changes)))
         except (ValueError, OSError) as error:
             return f"# {widgets.sentence(error)}".replace("\n", "\n# ")
 

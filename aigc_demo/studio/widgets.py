@@ -6,6 +6,7 @@ import base64
 import inspect
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
+from .. import files
 from ..config import Spec
 
 LIVE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
@@ -53,10 +55,22 @@ def served(data: bytes, name: str) -> str:
     return str(path)
 
 
+def plain(text: str) -> str:
+    """`text` without this server's folders: a visitor reads names of files, not where they lie."""
+    for folder in (files.home(), files.shipped().parent):
+        text = text.replace(f"{folder}{os.sep}", "")
+    return text
+
+
+def text(words: str) -> str:
+    """`words` as Markdown that shows them letter by letter: names of a stranger's files are no markup."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", words)  # CommonMark 2.4: any ASCII punctuation may be escaped
+
+
 def sentence(error: Exception) -> str:
     """What a person is told of an error: our own words where it is one of ours; any other is logged, and told without its details."""
     if type(error).__module__.startswith("aigc_demo"):
-        return str(error)
+        return plain(str(error))
     log.error("unexpected", exc_info=error)
     return "Something went wrong on the server; it has been written to its log."
 
