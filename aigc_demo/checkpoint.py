@@ -26,7 +26,14 @@ from .config import ConfigError, Fields, Run, check
 from .modality import Modality
 from .model import Model, build, changed
 
-CONFIG, WEIGHTS, CARD, LOG, SAMPLES, DIRECTIONS = "config.json", "model.safetensors", "README.md", "log.jsonl", "samples.webp", "directions.safetensors"
+CONFIG, WEIGHTS, CARD, LOG, SAMPLES, DIRECTIONS = (
+    "config.json",
+    "model.safetensors",
+    "README.md",
+    "log.jsonl",
+    "samples.webp",
+    "directions.safetensors",
+)
 LARGEST_CONFIG, LARGEST_WEIGHTS = 1 << 20, 4 << 30  # bytes
 
 
@@ -105,7 +112,8 @@ def machine() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{processor}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores{gpu}, torch {torch.__version__.split('+')[0]}"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{processor}, {cores} cores{gpu}, torch {torch.__version__.split('+')[0]}"
 
 
 def command(run: Run) -> str:
@@ -126,9 +134,15 @@ def command(run: Run) -> str:
 
 
 def save(
-    folder: Path, weights: dict[str, Tensor], run: Run, modality: Modality, classes: Iterable[str], source: Source, training: Training,
+    folder: Path,
+    weights: dict[str, Tensor],
+    run: Run,
+    modality: Modality,
+    classes: Iterable[str],
+    source: Source,
+    training: Training,
     extra: dict[str, bytes] | None = None,
-) -> Checkpoint:  # fmt: skip
+) -> Checkpoint:
     """Writes a checkpoint at `folder`, whole or not at all; one that stands there is replaced.
 
     `weights` is the state of the last of the model's phases, `extra` further files by name. Raises files.StorageError."""
@@ -138,10 +152,20 @@ def save(
     kept = {k: (v.half() if k in small else v).detach().cpu().contiguous() for k, v in weights.items()}
     data = safetensors.torch.save(kept, {"format": "pt"})
     manifest = Manifest(
-        aigc_demo=__version__, run=run, modality=modalities.to_json(modality), classes=tuple(classes), source=source, training=training,
+        aigc_demo=__version__,
+        run=run,
+        modality=modalities.to_json(modality),
+        classes=tuple(classes),
+        source=source,
+        training=training,
         weights=hashlib.sha256(data).hexdigest(),
-    )  # fmt: skip
-    contents = {WEIGHTS: data, CONFIG: manifest.model_dump_json(indent=1).encode(), CARD: card(manifest, len(data)).encode(), **(extra or {})}
+    )
+    contents = {
+        WEIGHTS: data,
+        CONFIG: manifest.model_dump_json(indent=1).encode(),
+        CARD: card(manifest, len(data)).encode(),
+        **(extra or {}),
+    }
     with _replacing(folder) as side:
         side.mkdir(parents=True)
         for name, content in contents.items():
@@ -257,7 +281,7 @@ def read_directions(checkpoint: Checkpoint) -> tuple[Tensor, Tensor] | None:
 
 
 def shelf(*folders: Path) -> list[Checkpoint]:
-    """The checkpoints in `folders` (a checkpoint itself, or a folder of checkpoints or of runs), by name; what cannot be read is left out."""
+    """The checkpoints in `folders` (a checkpoint, or a folder of checkpoints or of runs), by name; what cannot be read is left out."""
     found = []
     for folder in folders:
         inner = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")) if folder.is_dir() else []
@@ -273,7 +297,11 @@ def card(manifest: Manifest, size: int) -> str:
     run, training, source = manifest.run, manifest.training, manifest.source
     shape = ", ".join(f"{k} {v}" for k, v in manifest.modality.items() if k != "kind")
     terms = "\n".join(f"| {name} | {value:.4f} |" for name, value in training.terms.items() if math.isfinite(value))
-    front = {"library_name": "aigc-demo", "tags": [run.family, manifest.modality["kind"], "aigc-demo"], "pipeline_tag": "unconditional-image-generation"}
+    front = {
+        "library_name": "aigc-demo",
+        "tags": [run.family, manifest.modality["kind"], "aigc-demo"],
+        "pipeline_tag": "unconditional-image-generation",
+    }
     if manifest.classes:
         front["tags"].append("class-conditional")
     return "\n".join(
@@ -284,10 +312,28 @@ def card(manifest: Manifest, size: int) -> str:
         + [f"- Licence of the data: {source.licence or 'not stated; ask whoever gave it'}"]
         + ([f"- Classes: {', '.join(manifest.classes)}"] if manifest.classes else [])
         + ["", "## Training", "", "```", training.command, "```", ""]
-        + [f"{training.steps:,} steps, {training.epochs:.1f} epochs, {training.items:,} items seen, {training.seconds:,.0f} s on {training.machine}."]
+        + [
+            f"{training.steps:,} steps, {training.epochs:.1f} epochs, {training.items:,} items seen, {training.seconds:,.0f} s "
+            f"on {training.machine}."
+        ]
         + [f"Seed {run.seed}. {training.date}. Weights: {size / 1e6:.1f} MB, {run.train.weights}.", ""]
-        + (["Last terms (a loss is not a quality; `held-out` terms were taken on items that were not trained on):", "", "| term | value |", "|---|---|", terms, ""] if terms else [])
-        + ["## Limits", "", "Small, and trained on one narrow set: it draws nothing else, and what it draws is invented, not a record of anything."]
+        + (
+            [
+                "Last terms (a loss is not a quality; `held-out` terms were taken on items that were not trained on):",
+                "",
+                "| term | value |",
+                "|---|---|",
+                terms,
+                "",
+            ]
+            if terms
+            else []
+        )
+        + [
+            "## Limits",
+            "",
+            "Small, and trained on one narrow set: it draws nothing else, and what it draws is invented, not a record of anything.",
+        ]
         + ["Samples can resemble items of the data; no copy check was run on this checkpoint.", "", "## Use", "", "```"]
         + [f"aigc sample {run.name or 'PATH'} --n 64 --seed 7 -o grid.png", "```", ""]
     )
@@ -314,7 +360,9 @@ def find(name: str, anywhere: bool = False) -> Checkpoint:
 
 
 def copy(checkpoint: Checkpoint, to: Path) -> Checkpoint:
-    """Copies a checkpoint to the folder `to`, whole or not at all. Raises files.StorageError, CheckpointError where `to` holds something else."""
+    """Copies a checkpoint to the folder `to`, whole or not at all.
+
+    Raises files.StorageError, and CheckpointError where `to` holds something else."""
     if to.exists() and not (to / CONFIG).is_file():
         raise CheckpointError(f"{to}: exists and is not a checkpoint")
     with _replacing(to) as side:

@@ -69,12 +69,18 @@ def _all(
 def demo(
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 is open to the network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port.")] = 7860,
+    data: Annotated[list[Path] | None, typer.Option(help="A folder or zip of pictures that visitors may train on; repeatable.")] = None,
     mcp: Annotated[bool, typer.Option("--mcp", help="Also serve the actions as MCP tools (needs the extra `mcp`).")] = False,
 ) -> None:
     """Open the studio in a browser."""
     from . import studio
+    from .config import ConfigError
 
-    studio.launch(server_name=host, server_port=port, mcp_server=mcp)
+    for path in data or []:
+        if not path.exists():
+            raise ConfigError(f"--data: {path} does not exist")
+    folders = {path.resolve().name: str(path.resolve()) for path in data or []}
+    studio.launch(studio.build(folders=folders), server_name=host, server_port=port, mcp_server=mcp)
 
 
 @app.command()
@@ -84,7 +90,9 @@ def train(
     epochs: Annotated[float | None, typer.Option(min=0, help="Train for so many passes over the data.")] = None,
     steps: Annotated[float | None, typer.Option(min=0, help="Train for so many steps.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Train for so many minutes.")] = None,
-    set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, such as model.latent=64; repeatable.")] = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, such as model.latent=64; repeatable.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Every draw of the run follows from it.")] = None,
     name: Annotated[str, typer.Option(help="The run's name.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "",
@@ -141,7 +149,8 @@ def train(
         return bool(stopped) or jobs.asked_to_stop(folder)
 
     with jobs.own(folder):
-        (folder / jobs.STOP).unlink(missing_ok=True)
+        if not slots:  # a stop that the page asked for while its child was still starting counts
+            (folder / jobs.STOP).unlink(missing_ok=True)
         try:
             with jobs.slot(slots, folder, stop) if slots else contextlib.nullcontext(True) as granted:
                 if granted:
@@ -161,7 +170,11 @@ def train(
 
             made = checkpoint.copy(checkpoint.read(made), to).path
     if not (quiet or as_json):
-        typer.echo(f"{'stopped' if end == 'stopped' else 'done'}: {made}\ngo on: aigc train --resume {folder.name}\nsample: aigc sample {folder.name} --n 64 -o grid.png")
+        typer.echo(
+            f"{'stopped' if end == 'stopped' else 'done'}: {made}\n"
+            f"go on: aigc train --resume {folder.name}\n"
+            f"sample: aigc sample {folder.name} --n 64 -o grid.png"
+        )
     if stopped:
         raise typer.Exit(130)
 
@@ -170,9 +183,15 @@ def _settings(run) -> None:
     from .config import Data, Train, specs
     from .model import family
 
-    for part, group, values in (("data", Data, run.data.model_dump()), ("model", family(run.family).Config, run.model), ("train", Train, run.train.model_dump())):
+    for part, group, values in (
+        ("data", Data, run.data.model_dump()),
+        ("model", family(run.family).Config, run.model),
+        ("train", Train, run.train.model_dump()),
+    ):
         for spec in specs(group):
-            limits = ", ".join(map(str, spec.choices)) or (f"{spec.low:g} to {spec.high:g}" if spec.low is not None and spec.high is not None else "")
+            limits = ", ".join(map(str, spec.choices)) or (
+                f"{spec.low:g} to {spec.high:g}" if spec.low is not None and spec.high is not None else ""
+            )
             typer.echo(f"{part}.{spec.name}={values[spec.name]}  {spec.help}" + (f" ({limits})" if limits else ""))
 
 
@@ -209,7 +228,18 @@ def _work(run, folder: Path, stop: Callable[[], bool], minutes_at_most: float | 
             show(seen.done, f"step {seen.step:,}  {seen.rate:,.0f} items/s  {terms}")
             last = f"{seen.says} " if seen.says else last
             if as_json and main:
-                typer.echo(json.dumps({"step": seen.step, "done": seen.done, "seconds": seen.seconds, "rate": seen.rate, "terms": seen.terms, "end": seen.end}))
+                typer.echo(
+                    json.dumps(
+                        {
+                            "step": seen.step,
+                            "done": seen.done,
+                            "seconds": seen.seconds,
+                            "rate": seen.rate,
+                            "terms": seen.terms,
+                            "end": seen.end,
+                        }
+                    )
+                )
             if main and (time.monotonic() - told > 1 or end):
                 left = "" if seen.left is None else f", about {_span(seen.left)} left"
                 jobs.report(folder, "running", f"{last}Step {seen.step:,}, {seen.rate:,.0f} items a second{left}.")
@@ -244,9 +274,15 @@ def sample(
     index: Annotated[int, typer.Option(min=0, help="The first sample's number within the seed.")] = 0,
     out: Annotated[Path, typer.Option("-o", "--out", help="A .png for one sheet, else a folder for one file a sample.")] = Path("grid.png"),
     label: Annotated[str, typer.Option("--class", help="A class's name or number, where the model is conditional.")] = "",
-    slider: Annotated[list[str] | None, typer.Option("--slider", metavar="K=AMOUNT", help="Move along direction K (from 1); repeatable.")] = None,
-    number: Annotated[list[str] | None, typer.Option("--number", metavar="K=VALUE", help="Set number K (from 1) of the latent; repeatable.")] = None,
-    set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A sampling setting, such as truncation=0.7; repeatable.")] = None,
+    slider: Annotated[
+        list[str] | None, typer.Option("--slider", metavar="K=AMOUNT", help="Move along direction K (from 1); repeatable.")
+    ] = None,
+    number: Annotated[
+        list[str] | None, typer.Option("--number", metavar="K=VALUE", help="Set number K (from 1) of the latent; repeatable.")
+    ] = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A sampling setting, such as truncation=0.7; repeatable.")
+    ] = None,
     columns: Annotated[int, typer.Option(min=1, max=1000, help="Pictures in a row of the sheet.")] = 8,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was made as JSON.")] = False,
 ) -> None:
@@ -268,11 +304,16 @@ def sample(
         sampling[field] = parse(kind.warm(found).model.Sampling, field, value, "sampling.")
     requests = [
         engine.Request(
-            found.name, seed, index + i, tuple(moves.get(k, 0.0) for k in range(max(moves, default=-1) + 1)),
-            {k - 1: v for k, v in _pairs("--number", number)}, (classes.index(label) if label in classes else int(label)) if label else None, sampling,
+            found.name,
+            seed,
+            index + i,
+            tuple(moves.get(k, 0.0) for k in range(max(moves, default=-1) + 1)),
+            {k - 1: v for k, v in _pairs("--number", number)},
+            (classes.index(label) if label in classes else int(label)) if label else None,
+            sampling,
         )
         for i in range(n)
-    ]  # fmt: skip
+    ]
     made = []
     with _bar(as_json or n <= 256) as show:
         for i in range(0, n, 256):
@@ -285,7 +326,11 @@ def sample(
     else:
         for s in made:
             files.write_whole(out / f"{s.request.seed}-{s.request.index:06d}.png", modality.write(s.item, s.request.recipe(s.digest)))
-    typer.echo(json.dumps({"out": str(out), "n": n, "seed": seed, "checkpoint": found.name, "digest": found.digest}) if as_json else f"{n} from {found.name}: {out}")
+    typer.echo(
+        json.dumps({"out": str(out), "n": n, "seed": seed, "checkpoint": found.name, "digest": found.digest})
+        if as_json
+        else f"{n} from {found.name}: {out}"
+    )
 
 
 def _pairs(flag: str, texts: list[str] | None) -> list[tuple[int, float]]:
@@ -319,11 +364,19 @@ def list_(
 
     rows = [
         {
-            "name": c.name, "preset": c.preset, "data": c.manifest.source.name, "modality": c.manifest.modality, "classes": c.manifest.classes,
-            "steps": c.manifest.training.steps, "seconds": round(c.manifest.training.seconds, 1), "bytes": c.bytes, "digest": c.digest, "path": str(c.path),
+            "name": c.name,
+            "preset": c.preset,
+            "data": c.manifest.source.name,
+            "modality": c.manifest.modality,
+            "classes": c.manifest.classes,
+            "steps": c.manifest.training.steps,
+            "seconds": round(c.manifest.training.seconds, 1),
+            "bytes": c.bytes,
+            "digest": c.digest,
+            "path": str(c.path),
         }
         for c in checkpoint.shelf(files.shipped(), files.runs())
-    ]  # fmt: skip
+    ]
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     elif not rows:
@@ -334,7 +387,9 @@ def list_(
 
 @app.command(name="data")
 def data_(
-    source: Annotated[str, typer.Argument(help="A built-in set's name, or a folder or zip of images; nothing lists the built-in ones.")] = "",
+    source: Annotated[
+        str, typer.Argument(help="A built-in set's name, or a folder or zip of images; nothing lists the built-in ones.")
+    ] = "",
     size: Annotated[int, typer.Option(min=0, max=512, help="Side in pixels; 0 is the set's own.")] = 0,
     channels: Annotated[int, typer.Option(min=0, max=3, help="1 is grey, 3 is colour, 0 is as the data comes.")] = 0,
     limit: Annotated[int, typer.Option(min=0, help="At most this many items.")] = 0,
@@ -346,7 +401,10 @@ def data_(
     from .config import Data, check
 
     if not source:
-        rows = [{"name": s.name, "title": s.title, "size": s.size, "channels": s.channels, "count": s.count, "licence": s.licence, "url": s.url} for s in data.sources()]
+        rows = [
+            {"name": s.name, "title": s.title, "size": s.size, "channels": s.channels, "count": s.count, "licence": s.licence, "url": s.url}
+            for s in data.sources()
+        ]
         typer.echo(json.dumps(rows, indent=1) if as_json else "\n".join(f"{r['name']:<16} {r['title']}  [{r['licence']}]" for r in rows))
         return
     with _bar(as_json) as show:
@@ -359,10 +417,23 @@ def data_(
     if out:
         files.write_whole(out, found.preview())
     if as_json:
-        facts = {"source": source, "items": len(found.items), "shape": list(found.modality.shape), "classes": dict(zip(found.classes, counts, strict=True))}
-        typer.echo(json.dumps({**facts, "licence": found.source.licence, "digest": found.digest, "left_out": left, "says": found.ledger.summary()}, ensure_ascii=False))
+        facts = {
+            "source": source,
+            "items": len(found.items),
+            "shape": list(found.modality.shape),
+            "classes": dict(zip(found.classes, counts, strict=True)),
+        }
+        typer.echo(
+            json.dumps(
+                {**facts, "licence": found.source.licence, "digest": found.digest, "left_out": left, "says": found.ledger.summary()},
+                ensure_ascii=False,
+            )
+        )
         return
-    typer.echo(f"{found.source.title or source}: {len(found.items):,} items of {' x '.join(map(str, found.modality.shape))}. {found.ledger.summary()}")
+    typer.echo(
+        f"{found.source.title or source}: {len(found.items):,} items of {' x '.join(map(str, found.modality.shape))}. "
+        f"{found.ledger.summary()}"
+    )
     for name, count in zip(found.classes, counts, strict=True):
         typer.echo(f"  {name:<24} {count:,}")
     for entry in left:

@@ -174,7 +174,15 @@ def _sentence(error: Mapping[str, Any], at: str, names: list[str]) -> str:
         "too_short": "is empty",
     }.get(kind)
     if said is None:
-        for part, word in (("int", "a whole number"), ("float", "a number"), ("bool", "yes or no"), ("string", "a text"), ("tuple", "a list such as [256, 512]"), ("dict", "a group of settings"), ("model", "a group of settings")):
+        for part, word in (
+            ("int", "a whole number"),
+            ("float", "a number"),
+            ("bool", "yes or no"),
+            ("string", "a text"),
+            ("tuple", "a list such as [256, 512]"),
+            ("dict", "a group of settings"),
+            ("model", "a group of settings"),
+        ):
             if kind.startswith(part):
                 said = f"{shown} is not {word}"
                 break

@@ -23,7 +23,7 @@ SPAN = 8.0  # how far a slider or a latent's number may go, in standard deviatio
 AT_ONCE = 64  # samples in one forward pass
 
 
-class Superseded(Exception):  # noqa: N818  (not an error: the answer is no longer wanted)
+class Superseded(Exception):
     """A newer request of the same session came before this one was computed."""
 
 
@@ -175,12 +175,20 @@ class Engine:
             if r.sliders:
                 amounts[i, : len(r.sliders)] = torch.tensor(r.sliders)
             if r.label is not None and (not model.classes or not 0 <= r.label < model.classes):
-                have = f"its classes are 0 to {model.classes - 1}: {', '.join(classes)}" if model.classes else "this checkpoint draws no chosen class"
+                have = (
+                    f"its classes are 0 to {model.classes - 1}: {', '.join(classes)}"
+                    if model.classes
+                    else "this checkpoint draws no chosen class"
+                )
                 raise ConfigError(f"label: {r.label} is not a class; {have}")
         if any(r.sliders for r in requests):
             latents = latent.moved(latents, warm.directions, amounts)
         # without a label a conditional model cycles through its classes by index
-        labels = torch.tensor([r.index % model.classes if r.label is None else r.label for r in requests], device=self.device) if model.classes else None
+        labels = (
+            torch.tensor([r.index % model.classes if r.label is None else r.label for r in requests], device=self.device)
+            if model.classes
+            else None
+        )
         return latents, labels, sampling
 
     def latents(self, request: Request) -> list[float]:

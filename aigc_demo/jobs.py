@@ -47,8 +47,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a watcher sees of a run. `state` is waiting, starting, running, done, stopped or failed; `points` are the log's lines, `marks` the
-    steps that have a picture."""
+    """What a watcher sees of a run. `state` is waiting, starting, running, done, stopped or failed; `points` are the log's lines,
+    `marks` the steps that have a picture."""
 
     id: str
     run: Run
@@ -63,7 +63,9 @@ def create(run: Run, owner: str = "", id: str = "") -> Path:
     """Makes the run's folder with its config; `owner` is the token that may stop it, of which only a hash is kept.
 
     Without an `id` the folder is named after the run, numbered where that is taken. Raises files.StorageError."""
-    folder = files.new_folder(files.runs(), id or run.name or f"{run.data.source if run.data.source.isidentifier() else run.family}-{run.preset}")
+    folder = files.new_folder(
+        files.runs(), id or run.name or f"{run.data.source if run.data.source.isidentifier() else run.family}-{run.preset}"
+    )
     if owner:
         files.write_whole(folder / OWNER, hashlib.sha256(owner.encode()).hexdigest().encode())
     files.write_whole(folder / CONFIG, run.model_dump_json(indent=1).encode())
@@ -88,11 +90,29 @@ def spawn(folder: Path, limits: Limits) -> subprocess.Popen[bytes]:
     """The child that trains the run in `folder`: the command line's own `train --resume`."""
     output = open(folder / OUTPUT, "ab")  # noqa: SIM115  (the child's own)
     with output:
-        line = [sys.executable, "-m", "aigc_demo", "train", "--resume", folder.name, "--quiet", "--minutes-at-most", f"{limits.minutes:g}", "--slots", str(limits.slots)]
+        line = [
+            sys.executable,
+            "-m",
+            "aigc_demo",
+            "train",
+            "--resume",
+            folder.name,
+            "--quiet",
+            "--minutes-at-most",
+            f"{limits.minutes:g}",
+            "--slots",
+            str(limits.slots),
+        ]
         root = str(Path(__file__).parent.parent)
-        env = {**os.environ, "AIGC_HOME": str(files.home()), "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))}
+        env = {
+            **os.environ,
+            "AIGC_HOME": str(files.home()),
+            "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")])),
+        }
         env.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads sleep: beside other work a step is four times as fast
-        child = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, start_new_session=True, cwd=files.home())
+        child = subprocess.Popen(
+            line, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, start_new_session=True, cwd=files.home()
+        )
     _children.append(child)
     return child
 
@@ -127,7 +147,10 @@ def watch(id: str) -> Seen:
     status = _status(folder)
     state, says = status.get("state", "starting"), status.get("says", "")
     if state not in ENDED and not _alive(status):
-        state, says = "failed", "The training process ended without a word. What it had learnt up to its last save is kept, and the run can go on from there."
+        state, says = (
+            "failed",
+            "The training process ended without a word. What it had learnt up to its last save is kept, and the run can go on from there.",
+        )
     marks = tuple(sorted(int(p.stem) for p in (folder / SAMPLES).glob("*.webp")))
     return Seen(id, read(folder), state, says, _points(folder / LOG), marks, (folder / "checkpoint" / CONFIG).is_file())
 

@@ -131,7 +131,14 @@ def plan(preset: str, changes: Mapping[str, Any] | None = None) -> Run:
             faults.append(str(error))
     if faults:
         raise ConfigError("\n".join(faults))
-    whole = {**parts[""], "family": name, "preset": chosen, "data": built["data"], "model": built["model"].model_dump(mode="json"), "train": built["train"]}
+    whole = {
+        **parts[""],
+        "family": name,
+        "preset": chosen,
+        "data": built["data"],
+        "model": built["model"].model_dump(mode="json"),
+        "train": built["train"],
+    }
     return config.check(Run, whole)
 
 

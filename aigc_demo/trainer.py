@@ -65,7 +65,9 @@ class Trainer:
         if run.device == "mps" and not torch.backends.mps.is_available():
             raise ConfigError("device: there is no Apple GPU here; take auto or cpu")
         self.run, t = run, run.train
-        AcceleratorState._reset_state(reset_partial_state=True)  # it would hold every run of a process to the first one's device and precision
+        AcceleratorState._reset_state(
+            reset_partial_state=True
+        )  # it would hold every run of a process to the first one's device and precision
         self.accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=_precision(run))
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
         self.device = self.accelerator.device
@@ -245,7 +247,9 @@ class Trainer:
             raise TrainingError(f"{path}: not a state that a run can go on from: cut short or changed") from None
         if digest != self.dataset.digest:
             raise TrainingError(f"{path}: was made with other data than {self.run.data.source} holds now, so the run cannot go on from it")
-        pick = {p: {k[len(p) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{p}.")} for p in ("model", "averages", "kept", "optimizer")}
+        pick = {
+            p: {k[len(p) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{p}.")} for p in ("model", "averages", "kept", "optimizer")
+        }
         try:
             self.model.load_state_dict(pick["model"])
             for name, optimizer in self.optimizers.items():
@@ -314,7 +318,14 @@ def train(trainer: Trainer, stop: Callable[[], bool] = lambda: False, save: Call
             rate = count * trainer.batches.batch / max(now - logged[0], 1e-9)
             left = None if trainer.step == 0 else trainer.seconds / max(done, 1e-9) * (1 - done)
             seen = Progress(
-                trainer.step, trainer.step / trainer.batches.steps_per_epoch, trainer.step * trainer.batches.batch, trainer.seconds, done, rate, left, terms
+                trainer.step,
+                trainer.step / trainer.batches.steps_per_epoch,
+                trainer.step * trainer.batches.batch,
+                trainer.seconds,
+                done,
+                rate,
+                left,
+                terms,
             )
             sums, logged = {}, (now, trainer.step)
             if at_mark:
@@ -323,12 +334,17 @@ def train(trainer: Trainer, stop: Callable[[], bool] = lambda: False, save: Call
                 _finite(trainer, held)
                 if not end and trainer.judge(held):
                     end = "done"
-                    seen = replace(seen, says=f"no better held-out {trainer.model.monitor} for {t.patience} validations: kept the best, {trainer.best:.4g}")
+                    seen = replace(
+                        seen,
+                        says=f"no better held-out {trainer.model.monitor} for {t.patience} validations: kept the best, {trainer.best:.4g}",
+                    )
                 seen = replace(seen, terms=seen.terms | held, sheet=trainer.draw())
             save_now = save and (end or time.monotonic() - saved >= t.save_seconds)
             if save_now and trainer.rank == 0:
                 if not trainer.whole():
-                    raise TrainingError(f"after step {trainer.step} some weights are not numbers any more; a lower train.lr than {t.lr:g} may help")
+                    raise TrainingError(
+                        f"after step {trainer.step} some weights are not numbers any more; a lower train.lr than {t.lr:g} may help"
+                    )
                 save(trainer.state())
                 saved = time.monotonic()
             yield replace(seen, end=end)
@@ -346,7 +362,9 @@ def _finite(trainer: Trainer, terms: dict[str, float]) -> None:
         raise TrainingError(f"after step {trainer.step} the term {bad[0]!r} is not a number any more; {lower}")
 
 
-def record(run: Run, folder: Path, stop: Callable[[], bool] = lambda: False, on_data: Callable[[int, int], None] | None = None) -> Iterator[Progress]:
+def record(
+    run: Run, folder: Path, stop: Callable[[], bool] = lambda: False, on_data: Callable[[int, int], None] | None = None
+) -> Iterator[Progress]:
     """Trains `run` in its folder, going on from the state there: writes log.jsonl, samples/, the state, and at the end checkpoint/.
 
     A run that breaks keeps its last whole state, and the checkpoint that follows from it. Raises what Trainer and train raise."""
@@ -387,16 +405,31 @@ def finish(trainer: Trainer, folder: Path) -> checkpoint.Checkpoint:
         with contextlib.suppress(ValueError):
             terms |= json.loads(line)["terms"]
     made = checkpoint.save(
-        folder / "checkpoint", trainer.weights(), run, trainer.modality, trainer.dataset.classes,
+        folder / "checkpoint",
+        trainer.weights(),
+        run,
+        trainer.modality,
+        trainer.dataset.classes,
         checkpoint.Source(
-            name=source.name, title=source.title, licence=source.licence, url=source.url, items=len(trainer.training.items), digest=trainer.dataset.digest
+            name=source.name,
+            title=source.title,
+            licence=source.licence,
+            url=source.url,
+            items=len(trainer.training.items),
+            digest=trainer.dataset.digest,
         ),
         checkpoint.Training(
-            command=checkpoint.command(run), steps=trainer.step, epochs=trainer.step / trainer.batches.steps_per_epoch,
-            items=trainer.step * trainer.batches.batch, seconds=trainer.seconds, machine=checkpoint.machine(), date=time.strftime("%Y-%m-%d"), terms=terms,
+            command=checkpoint.command(run),
+            steps=trainer.step,
+            epochs=trainer.step / trainer.batches.steps_per_epoch,
+            items=trainer.step * trainer.batches.batch,
+            seconds=trainer.seconds,
+            machine=checkpoint.machine(),
+            date=time.strftime("%Y-%m-%d"),
+            terms=terms,
         ),
         {checkpoint.SAMPLES: picture(trainer.draw()), checkpoint.LOG: log},
-    )  # fmt: skip
+    )
     with trainer.averaged() as model:
         checkpoint.write_directions(made, *latent.directions(model, run.seed))
     return made

@@ -1,4 +1,4 @@
-"""The README's tables, written between their marks from results.json and from the shipped checkpoints; `--check` only says whether they agree."""
+"""The README's tables, written between their marks from results.json and the shipped checkpoints; `--check` only says if they agree."""
 
 from __future__ import annotations
 

@@ -2,11 +2,11 @@
 
 Two players: the discriminator D scores how real x looks (a logit), the generator G turns a latent z into an x that D takes for real.
     D minimises  BCE(D(x), real_label) + BCE(D(G(z)), fake_label)
-    G minimises  -log sigmoid(D(G(z))), the non-saturating loss (section 3 of the first paper), never the saturating log(1 - sigmoid(D(G(z)))).
+    G minimises  -log sigmoid(D(G(z))), the non-saturating loss (section 3 of the first paper), not log(1 - sigmoid(D(G(z)))).
 With labels, G takes an embedding of the class y beside z, and D scores <embed(y), h(x)> + w.h(x), the projection of Miyato and Koyama
-(2018, arXiv:1802.05637), where h(x) are D's last features. With pack = m, D judges m pictures (of one class) as one (PacGAN: Lin et al. 2018,
-arXiv:1712.04086): a generator that always draws the same thing is then found out. D may learn at another rate than G (TTUR: Heusel et al. 2017,
-arXiv:1706.08500)."""
+(2018, arXiv:1802.05637), where h(x) are D's last features. With pack = m, D judges m pictures (of one class) as one (PacGAN: Lin et al.
+2018, arXiv:1712.04086): a generator that always draws the same thing is then found out. D may learn at another rate than G (TTUR: Heusel
+et al. 2017, arXiv:1706.08500)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..config import Fields, Widths
-from ..model import Batch, Model as Promise
 from ..modality import Modality
+from ..model import Batch, Model as Promise
 from ..nets.conv import dense, pyramid
 
 
@@ -72,7 +72,10 @@ class Generator(nn.Module):
             # z -> 256 -> 512 -> 1024 -> 4w x b x b, doubled up to s x s; w = 64 and b = 4 at 64 pixels are the published sizes
             base, doublings = pyramid(size)
             w = 4 * config.width
-            layers: list[nn.Module] = [dense((inputs, 256, 512, 1024, w * base * base), lambda: nn.ReLU(inplace=True)), nn.ReLU(inplace=True)]
+            layers: list[nn.Module] = [
+                dense((inputs, 256, 512, 1024, w * base * base), lambda: nn.ReLU(inplace=True)),
+                nn.ReLU(inplace=True),
+            ]
             layers += [nn.Unflatten(1, (w, base, base))]
             for i in range(doublings - 1):
                 before, after = max(w >> i, 16), max(w >> (i + 1), 16)
@@ -181,11 +184,17 @@ class Model(Promise):
             with torch.no_grad():
                 fake = self.generator(z, y)
             # one pass over both halves: D has no batch norm, so it scores them as it would apart
-            logits = self.discriminator(torch.cat([self.packed(batch.x, y), self.packed(fake, y)]), None if y is None else torch.cat([y, y]))
+            logits = self.discriminator(
+                torch.cat([self.packed(batch.x, y), self.packed(fake, y)]), None if y is None else torch.cat([y, y])
+            )
             real, fake = logits[:n], logits[n:]
             on_real = F.binary_cross_entropy_with_logits(real, torch.full_like(real, self.config.real_label))
             on_fake = F.binary_cross_entropy_with_logits(fake, torch.full_like(fake, self.config.fake_label))
-            return on_real + on_fake, {"discriminator": on_real + on_fake, "taken for real": real.sigmoid().mean(), "fooled": fake.sigmoid().mean()}
+            return on_real + on_fake, {
+                "discriminator": on_real + on_fake,
+                "taken for real": real.sigmoid().mean(),
+                "fooled": fake.sigmoid().mean(),
+            }
         loss = F.softplus(-self.discriminator(self.packed(self.generator(z, y), y), y)).mean()  # -log sigmoid(D(G(z)))
         return loss, {"generator": loss}
 

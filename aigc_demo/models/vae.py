@@ -1,8 +1,8 @@
 """Variational autoencoders (Kingma and Welling 2013, arXiv:1312.6114; beta: Higgins et al. 2017, openreview Sy2fzU9gl).
 
     loss = -E_q(z|x)[log p(x|z)] + beta KL(q(z|x) || N(0, I)),  q(z|x) = N(mu(x), exp(logvar(x))),  in nats per item.
-p(x|z) is a true likelihood: Bernoulli over pixels, which are drawn black or white with the probability of their grey (dynamic binarisation), or
-a Gaussian over pixels of -1 to 1 with one learned deviation (sigma-VAE: Rybkin et al. 2020, arXiv:2006.13202)."""
+p(x|z) is a true likelihood: Bernoulli over pixels, which are drawn black or white with the probability of their grey (dynamic
+binarisation), or a Gaussian over pixels of -1 to 1 with one learned deviation (sigma-VAE: Rybkin et al. 2020, arXiv:2006.13202)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..config import Fields, Widths
-from ..model import Batch, Model as Promise
 from ..modality import Modality
+from ..model import Batch, Model as Promise
 from ..nets.conv import dense
 
 
@@ -28,7 +28,9 @@ class Config(Fields):
     hidden: Widths = Field((500, 500), description="mlp: the encoder's hidden widths, the decoder's in reverse")
     width: int = Field(32, ge=4, le=512, description="conv: channels of the first layer")
     beta: float = Field(1.0, ge=0, le=1000, description="weight of the KL term; above 1 trades detail for orderly latents")
-    likelihood: Literal["auto", "bernoulli", "gaussian"] = Field("auto", description="of the pixels; auto is Bernoulli for grey, Gaussian for colour")
+    likelihood: Literal["auto", "bernoulli", "gaussian"] = Field(
+        "auto", description="of the pixels; auto is Bernoulli for grey, Gaussian for colour"
+    )
     conditional: bool = Field(True, description="learn to draw a chosen class, where the data has classes")
 
 
@@ -45,10 +47,26 @@ class Model(Promise):
     modalities = ("image",)
     monitor = "loss"
     presets: ClassVar = {
-        "mlp": {"model": {"network": "mlp", "latent": 20, "hidden": (500, 500)}, "train": {"lr": 1e-3, "batch": 128, "budget": 10}, "size": 28},
-        "conv": {"model": {"network": "conv", "latent": 16, "width": 32}, "train": {"lr": 2e-3, "batch": 128, "decay": "cosine"}, "size": 28},
-        "beta": {"model": {"network": "conv", "latent": 10, "width": 32, "beta": 4.0}, "train": {"lr": 2e-3, "batch": 128, "budget": 10}, "size": 64},
-        "tiny": {"model": {"network": "conv", "latent": 4, "width": 4}, "train": {"lr": 5e-3, "batch": 16, "ema": 0.9, "budget": 1}, "size": 16},
+        "mlp": {
+            "model": {"network": "mlp", "latent": 20, "hidden": (500, 500)},
+            "train": {"lr": 1e-3, "batch": 128, "budget": 10},
+            "size": 28,
+        },
+        "conv": {
+            "model": {"network": "conv", "latent": 16, "width": 32},
+            "train": {"lr": 2e-3, "batch": 128, "decay": "cosine"},
+            "size": 28,
+        },
+        "beta": {
+            "model": {"network": "conv", "latent": 10, "width": 32, "beta": 4.0},
+            "train": {"lr": 2e-3, "batch": 128, "budget": 10},
+            "size": 64,
+        },
+        "tiny": {
+            "model": {"network": "conv", "latent": 4, "width": 4},
+            "train": {"lr": 5e-3, "batch": 16, "ema": 0.9, "budget": 1},
+            "size": 16,
+        },
     }
 
     def __init__(self, config: Config, modality: Modality, classes: int):
@@ -63,7 +81,9 @@ class Model(Promise):
         if config.network == "mlp":
             self.features = nn.Sequential(nn.Flatten(), dense((math.prod(self.shape), *config.hidden), nn.ReLU), nn.ReLU())
             features = config.hidden[-1]
-            self.decoder = nn.Sequential(dense((config.latent + extra, *reversed(config.hidden), math.prod(self.shape)), nn.ReLU), nn.Unflatten(1, self.shape))
+            self.decoder = nn.Sequential(
+                dense((config.latent + extra, *reversed(config.hidden), math.prod(self.shape)), nn.ReLU), nn.Unflatten(1, self.shape)
+            )
         else:
             # C x s x s -> w x s/2 x s/2 -> 2w x s/4 x s/4 -> 4w -> latent, and back
             if size % 4 or size < 8:
@@ -75,7 +95,8 @@ class Model(Promise):
                 nn.Flatten(), nn.Linear(flat, features), nn.SiLU(),
             )  # fmt: skip
             self.decoder = nn.Sequential(
-                nn.Linear(config.latent + extra, features), nn.SiLU(), nn.Linear(features, flat), nn.SiLU(), nn.Unflatten(1, (2 * w, base, base)),
+                nn.Linear(config.latent + extra, features), nn.SiLU(), nn.Linear(features, flat), nn.SiLU(),
+                nn.Unflatten(1, (2 * w, base, base)),
                 nn.ConvTranspose2d(2 * w, w, 4, 2, 1), nn.SiLU(), nn.ConvTranspose2d(w, channels, 4, 2, 1),
             )  # fmt: skip
         self.posterior = nn.Linear(features + extra, 2 * config.latent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 from torch import nn
@@ -18,13 +19,15 @@ def pyramid(size: int, low: int = 4) -> tuple[int, int]:
     if not low <= base < 2 * low:
         near = [b << k for b in range(low, 2 * low) for k in range(9) if b << k <= 512]
         near = sorted(sorted(near, key=lambda n: abs(n - size))[:4])
-        raise ValueError(f"data.size: {size} does not halve down to {low} to {2 * low - 1}; sizes near it that do: {', '.join(map(str, near))}")
+        raise ValueError(
+            f"data.size: {size} does not halve down to {low} to {2 * low - 1}; sizes near it that do: {', '.join(map(str, near))}"
+        )
     return base, halvings
 
 
 def dense(widths: Sequence[int], activation: Callable[[], nn.Module]) -> nn.Sequential:
     """Linear layers between `widths`, with `activation` between them and none after the last: (B, widths[0]) -> (B, widths[-1])."""
     layers: list[nn.Module] = []
-    for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (before, after) in enumerate(itertools.pairwise(widths)):
         layers += ([activation()] if i else []) + [nn.Linear(before, after)]
     return nn.Sequential(*layers)

@@ -27,24 +27,68 @@ LARGEST_UPLOAD = "1gb"
 
 def theme() -> gr.themes.Base:
     """Paper and ink with one accent, a deep teal that passes contrast on both."""
-    accent = gr.themes.Color("#f0fdfa", "#ccfbf1", "#99f6e4", "#5eead4", "#2dd4bf", "#0d8f83", "#0b766d", "#0b5f58", "#114c47", "#123f3c", "#042f2e")
-    ink = gr.themes.Color("#faf9f6", "#f3f1ec", "#e6e3db", "#d2cec4", "#a19c90", "#6f6a60", "#57534b", "#423f39", "#2a2824", "#1c1b18", "#121110")
-    base = gr.themes.Base(primary_hue=accent, secondary_hue=accent, neutral_hue=ink, font=SANS, font_mono=MONO, radius_size="md", spacing_size="md", text_size="md")
+    accent = gr.themes.Color(
+        "#f0fdfa", "#ccfbf1", "#99f6e4", "#5eead4", "#2dd4bf", "#0d8f83", "#0b766d", "#0b5f58", "#114c47", "#123f3c", "#042f2e"
+    )
+    ink = gr.themes.Color(
+        "#faf9f6", "#f3f1ec", "#e6e3db", "#d2cec4", "#a19c90", "#6f6a60", "#57534b", "#423f39", "#2a2824", "#1c1b18", "#121110"
+    )
+    base = gr.themes.Base(
+        primary_hue=accent,
+        secondary_hue=accent,
+        neutral_hue=ink,
+        font=SANS,
+        font_mono=MONO,
+        radius_size="md",
+        spacing_size="md",
+        text_size="md",
+    )
     return base.set(
-        body_background_fill="*neutral_50", body_background_fill_dark="*neutral_950", body_text_color="*neutral_900", body_text_color_dark="*neutral_100",
-        body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_300",
-        block_background_fill="transparent", block_background_fill_dark="transparent", block_border_width="0px", block_shadow="none", block_padding="0px",
-        block_label_background_fill="transparent", block_label_background_fill_dark="transparent",
-        block_title_text_weight="500", block_title_text_size="*text_sm", block_title_text_color="*neutral_600", block_title_text_color_dark="*neutral_300",
-        block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300",
-        input_background_fill="white", input_background_fill_dark="*neutral_900", input_border_width="1px", input_border_color="*neutral_300", input_border_color_dark="*neutral_700",
-        button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700", button_primary_text_color="white",
-        button_primary_background_fill_dark="*primary_400", button_primary_background_fill_hover_dark="*primary_300", button_primary_text_color_dark="*neutral_950",
-        button_secondary_background_fill="*neutral_100", button_secondary_background_fill_dark="*neutral_800",
-        button_secondary_border_color="*neutral_300", button_secondary_border_color_dark="*neutral_700", button_border_width="1px",
-        slider_color="*primary_600", slider_color_dark="*primary_400", color_accent="*primary_600", link_text_color="*primary_700", link_text_color_dark="*primary_300",
-        panel_background_fill="transparent", panel_border_width="0px", layout_gap="16px", form_gap_width="0px",
-    )  # fmt: skip
+        body_background_fill="*neutral_50",
+        body_background_fill_dark="*neutral_950",
+        body_text_color="*neutral_900",
+        body_text_color_dark="*neutral_100",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_background_fill="transparent",
+        block_background_fill_dark="transparent",
+        block_border_width="0px",
+        block_shadow="none",
+        block_padding="0px",
+        block_label_background_fill="transparent",
+        block_label_background_fill_dark="transparent",
+        block_title_text_weight="500",
+        block_title_text_size="*text_sm",
+        block_title_text_color="*neutral_600",
+        block_title_text_color_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        input_background_fill="white",
+        input_background_fill_dark="*neutral_900",
+        input_border_width="1px",
+        input_border_color="*neutral_300",
+        input_border_color_dark="*neutral_700",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_text_color="white",
+        button_primary_background_fill_dark="*primary_400",
+        button_primary_background_fill_hover_dark="*primary_300",
+        button_primary_text_color_dark="*neutral_950",
+        button_secondary_background_fill="*neutral_100",
+        button_secondary_background_fill_dark="*neutral_800",
+        button_secondary_border_color="*neutral_300",
+        button_secondary_border_color_dark="*neutral_700",
+        button_border_width="1px",
+        slider_color="*primary_600",
+        slider_color_dark="*primary_400",
+        color_accent="*primary_600",
+        link_text_color="*primary_700",
+        link_text_color_dark="*primary_300",
+        panel_background_fill="transparent",
+        panel_border_width="0px",
+        layout_gap="16px",
+        form_gap_width="0px",
+    )
 
 
 def build(engine: Engine | None = None, gpu: Callable | None = None, folders: dict[str, str] | None = None) -> gr.Blocks:
@@ -69,7 +113,9 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
 
         quiet: dict[str, Any] = {**widgets.LIVE, "trigger_mode": "once"}
         timer = parts["poll"]["outputs"][-1]
-        demo.load(attach, [parts["kept"], parts["following"]], [parts["following"], timer, tabs], **quiet).then(**parts["poll"], **widgets.LIVE)
+        demo.load(attach, [parts["kept"], parts["following"]], [parts["following"], timer, tabs], **quiet).then(
+            **parts["poll"], **widgets.LIVE
+        )
         # a hidden tab has no components to update: draw the view anew when it is opened
         opened = train_tab.select(lambda now: {**now, "points": -1}, parts["following"], parts["following"], **quiet)
         opened.then(**parts["poll"], **widgets.LIVE).then(**parts["look"], **widgets.LIVE)
@@ -90,6 +136,14 @@ def launch(demo: gr.Blocks | None = None, **settings: Any) -> tuple:
     atexit.register(jobs.end_all)
     settings.setdefault("app_kwargs", {"middleware": [Middleware(words.NearestChinese)]})
     return demo.queue(max_size=64, default_concurrency_limit=4).launch(
-        theme=theme(), css_paths=[ASSETS / "studio.css"], i18n=demo.i18n_words, ssr_mode=False, show_error=False, enable_monitoring=False, run_history=False,
-        footer_links=["api", "settings"], max_file_size=LARGEST_UPLOAD, **settings,
-    )  # fmt: skip
+        theme=theme(),
+        css_paths=[ASSETS / "studio.css"],
+        i18n=demo.i18n_words,
+        ssr_mode=False,
+        show_error=False,
+        enable_monitoring=False,
+        run_history=False,
+        footer_links=["api", "settings"],
+        max_file_size=LARGEST_UPLOAD,
+        **settings,
+    )

@@ -6,6 +6,7 @@ import base64
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,16 @@ REACH = 3.0  # how far a slider goes to either side, in standard deviations
 LATTICE = (9, 3)  # neighbours: columns along the first slider, rows along the second
 SPACING = 0.75  # standard deviations between neighbours
 LARGEST_SHEET = 256  # samples
+STATE_ARGS = """
+
+Args:
+    checkpoint: its name, as explore_list gives it.
+    seed: the same seed draws the same picture.
+    sliders: a JSON list of amounts along the checkpoint's directions, each from -3 to 3.
+    label: the class's number, or -1 for none.
+    truncation: below 1 is more typical, above 1 more unusual.
+    numbers: a JSON object that sets single numbers of the latent, such as {"0": 1.5}.
+"""
 
 
 class Explore:
@@ -33,8 +44,10 @@ class Explore:
     # each takes and returns plain JSON; `said` turns our errors into {"error": sentence}
 
     def shelf(self, opened: list[str]) -> list[dict[str, str]]:
-        """The checkpoints that a visitor may choose from: the shipped ones, runs that nobody owns, and those of `opened`, which are secrets."""
-        found = checkpoints.shelf(files.shipped()) + [c for c in checkpoints.shelf(files.runs()) if not (c.path.parent / jobs.OWNER).exists()]
+        """What a visitor may choose from: the shipped checkpoints, runs that nobody owns, and those of `opened`, which are secrets."""
+        found = checkpoints.shelf(files.shipped()) + [
+            c for c in checkpoints.shelf(files.runs()) if not (c.path.parent / jobs.OWNER).exists()
+        ]
         for name in opened[:50]:
             try:
                 found.append(checkpoints.find(str(name)))
@@ -48,34 +61,52 @@ class Explore:
         c = warm.checkpoint
         source, training = c.manifest.source, c.manifest.training
         return {
-            "name": c.name, "title": title(c), "preset": c.preset, "shape": list(c.modality.shape), "digest": c.digest,
-            "classes": list(c.manifest.classes) if warm.model.classes else [], "latent": warm.model.latent[0],
-            "effects": [round(e, 5) for e in warm.effects.tolist()], "reach": REACH,
+            "name": c.name,
+            "title": title(c),
+            "preset": c.preset,
+            "shape": list(c.modality.shape),
+            "digest": c.digest,
+            "classes": list(c.manifest.classes) if warm.model.classes else [],
+            "latent": warm.model.latent[0],
+            "effects": [round(e, 5) for e in warm.effects.tolist()],
+            "reach": REACH,
             "sampling": [_spec(s) for s in specs(warm.model.Sampling)],
-            "data": source.title or source.name, "licence": source.licence, "items": source.items,
-            "steps": training.steps, "seconds": training.seconds, "machine": training.machine,
-        }  # fmt: skip
+            "data": source.title or source.name,
+            "licence": source.licence,
+            "items": source.items,
+            "steps": training.steps,
+            "seconds": training.seconds,
+            "machine": training.machine,
+        }
 
     def live(self, state: dict[str, Any]) -> dict[str, Any]:
         """The picture of a state, as raw pixels: one round trip, nothing kept on the disk."""
         sample = self.engine.draw([request(state)], session=_session(state))[0]
         return widgets.pixels(sample.item)
 
-    def neighbours(self, state: dict[str, Any]) -> dict[str, Any]:
-        """The state's neighbours: a lattice along the first two sliders, the state itself in the middle."""
+    def around(self, state: dict[str, Any]) -> list[Request]:
+        """The state's neighbours: a lattice along the first two sliders, row by row, the state itself in the middle."""
         columns, rows = LATTICE
-        base = list(request(state).sliders) + [0.0, 0.0]
-        moved = []
+        asked = request(state)
+        count = len(self.engine.warm(asked.checkpoint).effects)
+        base = [*asked.sliders, *[0.0] * count][:count]
+        found = []
         for r in range(rows):
             for c in range(columns):
-                there = list(base)
-                there[0] = _within(there[0] + (c - columns // 2) * SPACING)
-                there[1] = _within(there[1] + (rows // 2 - r) * SPACING)
-                moved.append(there)
-        count = len(self.engine.warm(str(state.get("checkpoint"))).effects)
-        requests = [request({**state, "sliders": m[:count]}) for m in moved]
-        samples = self.engine.draw(requests, session=f"{_session(state)} neighbours" if _session(state) else None)
-        return {"items": [widgets.pixels(s.item) for s in samples], "sliders": [m[:count] for m in moved], "columns": columns}
+                steps = (c - columns // 2, rows // 2 - r)
+                there = [_within(v + SPACING * step) for v, step in zip(base, steps, strict=False)] + base[2:]
+                found.append(replace(asked, sliders=tuple(there)))
+        return found
+
+    def neighbours(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The pictures of `around`, and where each stands."""
+        session = _session(state)
+        samples = self.engine.draw(self.around(state), session=f"{session} neighbours" if session else None)
+        return {"items": [widgets.pixels(s.item) for s in samples], "sliders": [s.request.sliders for s in samples], "columns": LATTICE[0]}
+
+    def lattice(self, state: dict[str, Any]) -> bytes:
+        """The pictures of `around` as one PNG."""
+        return self.engine.sheet(self.engine.draw(self.around(state)), LATTICE[0])
 
     def numbers(self, state: dict[str, Any]) -> dict[str, Any]:
         """The numbers of the state's latent, before the sliders move it."""
@@ -112,13 +143,20 @@ def request(state: dict[str, Any]) -> Request:
     try:
         label = state.get("label")
         return Request(
-            str(state["checkpoint"]), int(state.get("seed", 0)), int(state.get("index", 0)), tuple(float(v) for v in state.get("sliders", ())),
-            {int(k): float(v) for k, v in dict(state.get("numbers") or {}).items()}, None if label is None else int(label), dict(state.get("sampling") or {}),
-        )  # fmt: skip
+            str(state["checkpoint"]),
+            int(state.get("seed", 0)),
+            int(state.get("index", 0)),
+            tuple(float(v) for v in state.get("sliders", ())),
+            {int(k): float(v) for k, v in dict(state.get("numbers") or {}).items()},
+            None if label is None else int(label),
+            dict(state.get("sampling") or {}),
+        )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError("the state is not one that this page sends: it needs checkpoint, seed, sliders, numbers, label and sampling") from None
+        raise ConfigError(
+            "the state is not one that this page sends: it needs checkpoint, seed, sliders, numbers, label and sampling"
+        ) from None
 
 
 def command(state: dict[str, Any]) -> dict[str, str]:
@@ -135,7 +173,11 @@ def command(state: dict[str, Any]) -> dict[str, str]:
         words_ += ["--set", f"{k}={v}"]
     shown = {k: v for k, v in asked.recipe("").items() if k not in ("checkpoint", "digest") and v not in ("", 0)}
     arguments = ", ".join([repr(asked.checkpoint), *(f"{k}={v!r}" for k, v in shown.items())])
-    python = f"from aigc_demo.engine import Engine, Request\nsample = Engine().draw([Request({arguments})])[0]\nsample.item  # uint8, (channels, height, width)"
+    python = (
+        "from aigc_demo.engine import Engine, Request\n"
+        f"sample = Engine().draw([Request({arguments})])[0]\n"
+        "sample.item  # uint8, (channels, height, width)"
+    )
     return {"command": shlex.join([*words_, "-o", "picture.png"]), "python": python}
 
 
@@ -173,10 +215,17 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
     names = [c["name"] for c in explore.shelf([])]
     first = next((n for n in ("mnist-dcgan", *names) if n in names), None)
     pad = gr.HTML(
-        {"open": first}, html_template=(ASSETS / "explore.html").read_text(), js_on_load=(ASSETS / "explore.js").read_text(), apply_default_css=False,
+        {"open": first},
+        html_template=(ASSETS / "explore.html").read_text(),
+        js_on_load=(ASSETS / "explore.js").read_text(),
+        apply_default_css=False,
         server_functions=[said(f) for f in (shelf, explore.open, explore.live, explore.neighbours, explore.numbers, explore.save, command)],
-        start=_start(explore, first), words=words.of("explore"), elem_id="explore", container=False, padding=False,
-    )  # fmt: skip
+        start=_start(explore, first),
+        words=words.of("explore"),
+        elem_id="explore",
+        container=False,
+        padding=False,
+    )
 
     def explore_list() -> list[dict]:
         """List the checkpoints that can be explored."""
@@ -190,19 +239,44 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
         """
         return widgets.told(explore.open, checkpoint)
 
-    def explore_picture(checkpoint: str, seed: int = 0, sliders: str = "[]", label: int = -1, truncation: float = 1.0) -> str:
-        """Draw one picture.
+    def state(checkpoint: str, seed: int, sliders: str, label: int, truncation: float, numbers: str) -> dict[str, Any]:
+        moved = {"sliders": _json("sliders", sliders, list), "numbers": _json("numbers", numbers, dict)}
+        return {
+            "checkpoint": checkpoint,
+            "seed": seed,
+            "label": None if label < 0 else label,
+            "sampling": {"truncation": truncation},
+            **moved,
+        }
+
+    def explore_picture(
+        checkpoint: str, seed: int = 0, sliders: str = "[]", label: int = -1, truncation: float = 1.0, numbers: str = "{}"
+    ) -> str:
+        """Draw one picture."""
+        data, name = widgets.told(explore.file, state(checkpoint, seed, sliders, label, truncation, numbers))
+        return widgets.served(data, name)
+
+    def explore_neighbours(
+        checkpoint: str, seed: int = 0, sliders: str = "[]", label: int = -1, truncation: float = 1.0, numbers: str = "{}"
+    ) -> str:
+        """Draw a picture's neighbours as one sheet: columns along slider 1, rows along slider 2, the picture in the middle."""
+        asked = state(checkpoint, seed, sliders, label, truncation, numbers)
+        return widgets.served(widgets.told(explore.lattice, asked), f"{checkpoint}-{seed}-neighbours.png")
+
+    def explore_numbers(checkpoint: str, seed: int = 0) -> list[float]:
+        """The numbers of the latent that a seed draws, before any slider moves it.
 
         Args:
             checkpoint: its name.
-            seed: the same seed draws the same picture.
-            sliders: a JSON list of amounts along the checkpoint's directions, each from -3 to 3.
-            label: the class's number, or -1 for none.
-            truncation: below 1 is more typical, above 1 more unusual.
+            seed: the seed.
         """
-        state = {"checkpoint": checkpoint, "seed": seed, "sliders": _json(sliders), "label": None if label < 0 else label, "sampling": {"truncation": truncation}}
-        data, name = widgets.told(explore.file, state)
-        return widgets.served(data, name)
+        return widgets.told(explore.numbers, {"checkpoint": checkpoint, "seed": seed})["numbers"]
+
+    def explore_command(
+        checkpoint: str, seed: int = 0, sliders: str = "[]", label: int = -1, truncation: float = 1.0, numbers: str = "{}"
+    ) -> dict:
+        """The command line, and the lines of Python, that draw a picture again."""
+        return widgets.told(command, state(checkpoint, seed, sliders, label, truncation, numbers))
 
     def explore_sheet(checkpoint: str, n: int = 64, seed: int = 0, label: int = -1) -> str:
         """Draw a sheet of many pictures.
@@ -213,21 +287,31 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
             seed: the same seed draws the same pictures.
             label: the class's number, or -1 for all in turn.
         """
-        return widgets.served(widgets.told(explore.sheet, checkpoint, n, seed, None if label < 0 else label), f"{checkpoint}-{seed}-sheet.png")
+        return widgets.served(
+            widgets.told(explore.sheet, checkpoint, n, seed, None if label < 0 else label), f"{checkpoint}-{seed}-sheet.png"
+        )
 
     gr.api(explore_list, api_name="explore_list", queue=False)
-    gr.api(explore_open, api_name="explore_open")
-    one, many = gr.Image(visible=False, format="png"), gr.Image(visible=False, format="png")
-    for function, output in ((explore_picture, one), (gpu(explore_sheet) if gpu else explore_sheet, many)):
-        widgets.endpoint(function, output)
+    for function in (explore_picture, explore_neighbours, explore_command):
+        function.__doc__ += STATE_ARGS
+    for function in (explore_open, explore_numbers, explore_command):
+        gr.api(function, api_name=function.__name__)
+    # ZeroGPU wants one function that asks for its GPU; the sheet is the largest call
+    for function in (explore_picture, explore_neighbours, gpu(explore_sheet) if gpu else explore_sheet):
+        widgets.endpoint(function, gr.Image(visible=False, format="png"))
     return pad
 
 
-def _json(text: str) -> Any:
+def _json(name: str, text: str, kind: type) -> Any:
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
-        raise gr.Error(f"sliders: {text[:60]!r} is not a JSON list of numbers") from None
+        value = None
+    if not isinstance(value, kind):
+        raise gr.Error(
+            f"{name}: {text[:60]!r} is not a JSON {'list of numbers' if kind is list else 'object of positions and numbers'}", title=""
+        )
+    return value
 
 
 def _start(explore: Explore, name: str | None) -> dict[str, Any]:
@@ -238,4 +322,10 @@ def _start(explore: Explore, name: str | None) -> dict[str, Any]:
     opened = explore.open(name)
     if opened["classes"]:
         state["label"] = 0
-    return {"shelf": explore.shelf([]), "open": opened, "picture": explore.live(state), "neighbours": explore.neighbours(state), "state": state}
+    return {
+        "shelf": explore.shelf([]),
+        "open": opened,
+        "picture": explore.live(state),
+        "neighbours": explore.neighbours(state),
+        "state": state,
+    }

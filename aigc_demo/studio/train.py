@@ -35,7 +35,7 @@ class Train:
         return [(s.title, s.name) for s in data.sources()] + [(name, name) for name in self.extra]
 
     def place(self, source: str) -> str:
-        """The config's source for what a visitor chose: a built-in set, an upload, or a folder of this server's owner; never another path."""
+        """The config's source for what a visitor chose: a built-in set, an upload, or a folder of the server's owner; no other path."""
         if source in self.extra:
             return self.extra[source]
         if source.startswith("upload-"):
@@ -51,7 +51,9 @@ class Train:
     def keep(self, path: str) -> str:
         """Keeps an uploaded zip under the hash of its bytes; returns the source's name."""
         with open(path, "rb") as f:
-            digest = hashlib.file_digest(f, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(f.read()).hexdigest()
+            digest = (
+                hashlib.file_digest(f, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(f.read()).hexdigest()
+            )
         folder, name = _uploads(), f"upload-{digest[:24]}"
         with files.said(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +72,11 @@ class Train:
         found = data.load(config.check(config.Data, {"source": self.place(source)}, "data."))
         channels, height, width = found.modality.shape
         says = [f"{found.ledger.summary()}. {width} × {height} pixels, {'grey' if channels == 1 else 'colour'}."]
-        says += [f"{len(found.classes)} classes: {', '.join(found.classes[:12])}{' …' if len(found.classes) > 12 else ''}."] if found.classes else []
+        says += (
+            [f"{len(found.classes)} classes: {', '.join(found.classes[:12])}{' …' if len(found.classes) > 12 else ''}."]
+            if found.classes
+            else []
+        )
         says += [f"Left out: {e.name}: {e.reason}." for e in found.ledger.left_out[:5]]
         return found.preview(PREVIEW, 16), " ".join(says)
 
@@ -116,9 +122,14 @@ def _clock(seconds: float) -> str:
 def facts(seen: jobs.Seen) -> dict[str, Any]:
     """A run as a program reads it."""
     return {
-        "id": seen.id, "state": seen.state, "says": widgets.plain(seen.says), "marks": list(seen.marks), "checkpoint": seen.id if seen.checkpoint else None,
-        "command": widgets.plain(checkpoints.command(seen.run)), "points": [*seen.points[:: max(1, len(seen.points) // widgets.MOST_POINTS)], *seen.points[-1:]],
-    }  # fmt: skip
+        "id": seen.id,
+        "state": seen.state,
+        "says": widgets.plain(seen.says),
+        "marks": list(seen.marks),
+        "checkpoint": seen.id if seen.checkpoint else None,
+        "command": widgets.plain(checkpoints.command(seen.run)),
+        "points": [*seen.points[:: max(1, len(seen.points) // widgets.MOST_POINTS)], *seen.points[-1:]],
+    }
 
 
 def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
@@ -135,10 +146,17 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
             source = gr.Dropdown(train.sources(), value="digits", label=t("train.data"), elem_id="train-data")
             with gr.Accordion(t("train.own"), open=False, elem_classes="fold"):
                 upload = gr.File(label=t("train.zip"), file_types=[".zip"], type="filepath", height=110, elem_id="train-upload")
-            preset = gr.Dropdown([(_preset_title(p), p) for p in presets], value="vae:conv", label=t("train.preset"), elem_id="train-preset")
+            preset = gr.Dropdown(
+                [(_preset_title(p), p) for p in presets], value="vae:conv", label=t("train.preset"), elem_id="train-preset"
+            )
             with gr.Row(elem_classes="tight"):
                 budget = gr.Number(1, label=t("train.budget"), minimum=0, elem_id="train-budget", min_width=80)
-                unit = gr.Dropdown([(t(f"train.unit.{u}"), u) for u in ("minutes", "epochs", "steps")], value="minutes", label=t("train.unit"), min_width=100)
+                unit = gr.Dropdown(
+                    [(t(f"train.unit.{u}"), u) for u in ("minutes", "epochs", "steps")],
+                    value="minutes",
+                    label=t("train.unit"),
+                    min_width=100,
+                )
             begin = gr.Button(t("train.start"), variant="primary", elem_id="train-start")
             with gr.Accordion(t("train.more"), open=False, elem_classes="fold"):
 
@@ -148,16 +166,29 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
 
             with gr.Accordion(t("train.headless"), open=False, elem_classes="fold"):
                 begins = _line(train)(source.value, preset.value, budget.value, unit.value, {})
-                command = gr.Code(begins, language=None, show_label=False, interactive=False, elem_id="train-command", lines=1, wrap_lines=True)
+                command = gr.Code(
+                    begins, language=None, show_label=False, interactive=False, elem_id="train-command", lines=1, wrap_lines=True
+                )
         with gr.Column(scale=7, min_width=320, elem_classes="shows"):
             with gr.Row(elem_classes="tight", equal_height=True):
                 line = gr.Markdown(t("train.nothing"), elem_id="train-status")
                 stop = gr.Button(t("train.stop"), visible=False, elem_id="train-stop", scale=0, min_width=240, size="md")
-                explore = gr.Button(t("train.explore"), variant="primary", visible=False, elem_id="train-explore", scale=0, min_width=180, size="md")
+                explore = gr.Button(
+                    t("train.explore"), variant="primary", visible=False, elem_id="train-explore", scale=0, min_width=180, size="md"
+                )
             picture = widgets.picture(elem_id="train-picture")
             when = gr.Slider(0, 1, value=0, step=1, label=t("train.when"), visible=False, elem_id="train-when", buttons=[])
             with gr.Row(elem_classes="curves"):
-                chart = {"x": "step", "y": "value", "color": "term", "x_title": "step", "height": 210, "tooltip": "axis", "visible": False, "buttons": []}
+                chart = {
+                    "x": "step",
+                    "y": "value",
+                    "color": "term",
+                    "x_title": "step",
+                    "height": 210,
+                    "tooltip": "axis",
+                    "visible": False,
+                    "buttons": [],
+                }
                 learning = gr.LinePlot(title=t("train.learning"), y_title="loss", elem_id="train-curves", min_width=300, **chart)
                 held = gr.LinePlot(title=t("train.held"), y_title="loss", elem_id="train-held", min_width=300, **chart)
             link = gr.Textbox(label=t("train.link"), visible=False, interactive=False, buttons=["copy"], elem_id="train-link", max_lines=1)
@@ -191,9 +222,11 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
         rest = [gr.skip()] * 4
         if changed:
             rest = [
-                gr.Button(visible=live and mine), gr.Button(visible=seen.checkpoint and not live),
-                gr.Textbox(_link(seen.id, request), visible=True), widgets.plain(checkpoints.command(seen.run)),
-            ]  # fmt: skip
+                gr.Button(visible=live and mine),
+                gr.Button(visible=seen.checkpoint and not live),
+                gr.Textbox(_link(seen.id, request), visible=True),
+                widgets.plain(checkpoints.command(seen.run)),
+            ]
         now = {"id": seen.id, "state": seen.state, "points": points, "marks": count}
         return [status(seen, request), shown, scrub, train_curve, held_curve, *rest, now, gr.Timer(active=live)]
 
@@ -222,14 +255,24 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
             return gr.skip(), gr.skip(), gr.skip()
         name = widgets.told(train.keep, path)
         sheet, says = widgets.told(train.look, name)
-        return gr.Dropdown([*train.sources(), (Path(path).name, name)], value=name), widgets.inline(sheet, says, "image/png"), widgets.text(says)
+        return (
+            gr.Dropdown([*train.sources(), (Path(path).name, name)], value=name),
+            widgets.inline(sheet, says, "image/png"),
+            widgets.text(says),
+        )
 
     def look(source: str, now: dict):
         """Shows the chosen set in place of a run that has ended; a live one stays in view."""
         if now["id"] and now["state"] not in jobs.ENDED:
             return [gr.skip()] * len(data_view)
         sheet, says = widgets.told(train.look, source)
-        hidden = [gr.Slider(visible=False), gr.LinePlot(visible=False), gr.LinePlot(visible=False), gr.Button(visible=False), gr.Textbox(visible=False)]
+        hidden = [
+            gr.Slider(visible=False),
+            gr.LinePlot(visible=False),
+            gr.LinePlot(visible=False),
+            gr.Button(visible=False),
+            gr.Textbox(visible=False),
+        ]
         return [widgets.inline(sheet, says, "image/png"), widgets.text(says), *hidden, {**now, "id": ""}]
 
     def greet(source: str, now: dict):
@@ -242,7 +285,9 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
     begun = begin.click(
         begin_run, [source, preset, budget, unit, changes, kept], [kept, line, picture, when, learning, held, following, timer], **quiet
     )
-    begun.success(None, kept, None, js="(runs) => { history.replaceState(null, '', `?run=${runs.last}`); }", **quiet).then(**poll, **widgets.LIVE)
+    begun.success(None, kept, None, js="(runs) => { history.replaceState(null, '', `?run=${runs.last}`); }", **quiet).then(
+        **poll, **widgets.LIVE
+    )
     timer.tick(**poll, **{**widgets.LIVE, "trigger_mode": "once"})
     when.input(scrub, [following, when], picture, **widgets.LIVE)
     stop.click(end_run, [following, kept], [line, stop], **quiet)
@@ -251,7 +296,7 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
     form = [source, preset, budget, unit, changes]
     tell.update(fn=_line(train), inputs=form, outputs=command, **widgets.LIVE)
     gr.on([source.change, budget.change, unit.change], **tell)
-    preset.change(lambda: {}, None, changes, **quiet).then(**tell)
+    preset.change(dict, None, changes, **quiet).then(**tell)
     _endpoints(train)
     show = {"fn": greet, "inputs": [source, following], "outputs": data_view}
     return {"following": following, "kept": kept, "explore": explore, "poll": poll, "look": show}
@@ -268,7 +313,12 @@ def _fields(chosen: str, changes: gr.State, t: gr.I18n, tell: dict[str, Any]) ->
     run = model.plan(chosen)
     groups = [("", Run, run.model_dump()), ("model.", model.family(run.family).Config, run.model)]
     groups += [("train.", config.Train, run.train.model_dump()), ("data.", config.Data, run.data.model_dump())]
-    found = {spec.name: (spec, values[spec.name.removeprefix(at)]) for at, group, values in groups for spec in specs(group, at) if spec.name not in ASKED}
+    found = {
+        spec.name: (spec, values[spec.name.removeprefix(at)])
+        for at, group, values in groups
+        for spec in specs(group, at)
+        if spec.name not in ASKED
+    }
 
     def show(names: list[str]) -> None:
         with gr.Column(elem_classes="fields"):
@@ -320,7 +370,11 @@ def _endpoints(train: Train) -> None:
             preset: family:preset, as train_presets gives it.
         """
         run = widgets.told(model.plan, preset)
-        groups = (("data.", config.Data, run.data.model_dump()), ("model.", model.family(run.family).Config, run.model), ("train.", config.Train, run.train.model_dump()))
+        groups = (
+            ("data.", config.Data, run.data.model_dump()),
+            ("model.", model.family(run.family).Config, run.model),
+            ("train.", config.Train, run.train.model_dump()),
+        )
         return [{**s.__dict__, "default": values[s.name.removeprefix(at)]} for at, group, values in groups for s in specs(group, at)]
 
     def train_start(preset: str, data: str = "digits", budget: float = 1.0, unit: str = "minutes", settings: str = "{}") -> dict:
@@ -374,7 +428,9 @@ def _endpoints(train: Train) -> None:
 
     def data_sources() -> list[dict]:
         """List the sets that can be trained on."""
-        return [{"name": s.name, "title": s.title, "licence": s.licence, "url": s.url} for s in data.sources()] + [{"name": n, "title": n} for n in train.extra]
+        return [{"name": s.name, "title": s.title, "licence": s.licence, "url": s.url} for s in data.sources()] + [
+            {"name": n, "title": n} for n in train.extra
+        ]
 
     def data_upload(zip: str) -> str:
         """Keep an uploaded zip of pictures (subfolders are classes); returns the name that train_start takes as its data."""

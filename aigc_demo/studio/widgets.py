@@ -30,7 +30,12 @@ log = logging.getLogger(__package__)
 def pixels(item: Any) -> dict[str, Any]:
     """An item uint8 (C, H, W) as the page's canvas takes it: raw bytes, row by row, channels last."""
     channels, height, width = item.shape
-    return {"raw": base64.b64encode(item.permute(1, 2, 0).contiguous().numpy().tobytes()).decode(), "width": width, "height": height, "channels": channels}
+    return {
+        "raw": base64.b64encode(item.permute(1, 2, 0).contiguous().numpy().tobytes()).decode(),
+        "width": width,
+        "height": height,
+        "channels": channels,
+    }
 
 
 def picture(**settings: Any) -> gr.HTML:

@@ -37,8 +37,8 @@ def say(request: gr.Request | None, key: str, **values: Any) -> str:
 
 
 class NearestChinese:
-    """ASGI middleware: Gradio's page knows zh-CN and zh-TW only, and shows a browser that is set to another Chinese its English; this puts a
-    script before the page's own that names the nearest of the two. (Gradio's `head=` comes too late: the language is chosen by then.)"""
+    """ASGI middleware: Gradio's page knows zh-CN and zh-TW only, and shows English to a browser that is set to another Chinese; this puts
+    a script before the page's own that names the nearest of the two. (Gradio's `head=` comes too late: the language is chosen by then.)"""
 
     SCRIPT = b"""<script>(() => {
   const own = navigator.language, near = /^zh(-(SG|Hans.*))?$/i.test(own) ? 'zh-CN' : /^zh-(HK|MO|Hant.*)$/i.test(own) ? 'zh-TW' : own;

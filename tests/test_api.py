@@ -1,0 +1,267 @@
+"""What programs call: the named endpoints end to end, and what strangers send to them and to the page's own functions."""
+
+import json
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from hostile import BLUE, RED, png, zipped
+from PIL import Image
+from toys import wait_for
+
+from aigc_demo import jobs
+from aigc_demo.modalities.image import Modality
+
+pytest_plugins = ["pages"]
+
+SURFACE = {  # a change here is a change for everybody who calls it
+    "/explore_list": (),
+    "/explore_open": ("checkpoint",),
+    "/explore_picture": ("checkpoint", "seed", "sliders", "label", "truncation"),
+    "/explore_sheet": ("checkpoint", "n", "seed", "label"),
+    "/train_presets": (),
+    "/train_settings": ("preset",),
+    "/train_start": ("preset", "data", "budget", "unit", "settings"),
+    "/train_watch": ("run",),
+    "/train_mark": ("run", "step"),
+    "/train_stop": ("run", "owner"),
+    "/data_sources": (),
+    "/data_look": ("source",),
+    "/data_upload": ("zip",),
+}
+UP, DEEP, NOBODY = "../../etc/passwd", "[" * 100_000 + "]" * 100_000, "0" * 32
+
+
+@pytest.fixture(scope="module")
+def client(site, tmp_path_factory):
+    return Client(site.url, verbose=False, download_files=tmp_path_factory.mktemp("fetched"))
+
+
+@pytest.fixture(scope="module")
+def pad(site):
+    """pad(function, payload) calls one of the picture's own functions as its page does."""
+    components = json.loads(site.get("config")[1])["components"]
+    own = next(c for c in components if c["props"].get("elem_id") == "explore")
+
+    def call(function, payload):
+        body = {"data": payload, "component_id": own["id"], "fn_name": function, "session_hash": "test"}
+        status, answer = site.get("gradio_api/component_server", body)
+        return status, json.loads(answer)
+
+    call.functions = own["props"]["server_fns"]
+    return call
+
+
+@pytest.fixture
+def run(client):
+    """run(data, settings...) starts a training of a minute at most, which is stopped at the end."""
+    begun = []
+
+    def start(data="digits", **settings):
+        begun.append(client.predict("vae:tiny", data, 1, "minutes", json.dumps(settings), api_name="/train_start"))
+        return begun[-1]["id"], begun[-1]["owner"]
+
+    yield start
+    for one in begun:
+        client.predict(one["id"], one["owner"], api_name="/train_stop")
+
+
+def learns(client, id):
+    """Waits until a run has learnt something; gives what a watcher sees."""
+
+    def going():
+        seen = client.predict(id, api_name="/train_watch")
+        assert seen["state"] != "failed", seen["says"]
+        return seen["points"] and seen["points"][-1]["step"] > 0 and seen["marks"] and seen
+
+    return wait_for(going, 200)
+
+
+def test_the_surface(client):
+    found = client.view_api(return_format="dict", print_info=False)
+    assert {name: tuple(p["parameter_name"] for p in about["parameters"]) for name, about in found["named_endpoints"].items()} == SURFACE
+    assert found["unnamed_endpoints"] == {}
+
+
+def test_explore(client, site):
+    names = [c["name"] for c in client.predict(api_name="/explore_list")]
+    assert {"tiny-gan", "tiny-vae"} <= set(names)
+    about = client.predict("tiny-gan", api_name="/explore_open")
+    assert about["shape"] == [3, 32, 32]
+    assert about["classes"] == ["circle", "square", "triangle", "star", "cross", "heart"]
+    assert about["digest"] == site.checkpoint("tiny-gan").digest
+
+    made = client.predict("tiny-vae", 11, "[1.5, -2]", 4, 0.5, api_name="/explore_picture")
+    state = {"checkpoint": "tiny-vae", "seed": 11, "sliders": [1.5, -2], "label": 4, "sampling": {"truncation": 0.5}}
+    with open(made, "rb") as file:
+        data = file.read()
+    assert Modality.recipe_of(data) == {**state, "index": 0, "digest": site.checkpoint("tiny-vae").digest}
+    pixels = Modality(28, 1).read(data).permute(1, 2, 0).int()
+    assert abs(pixels - site.picture(state).astype(int)).max() <= 1
+
+    with Image.open(client.predict("tiny-gan", 16, 3, 2, api_name="/explore_sheet")) as sheet:
+        assert sheet.width > 4 * 32
+        assert sheet.height > 2 * 32
+
+
+def test_a_run_from_start_to_stop(client, site, run):
+    assert "vae:tiny" in client.predict(api_name="/train_presets")
+    settings = {s["name"]: s for s in client.predict("vae:tiny", api_name="/train_settings")}
+    assert settings["model.latent"]["default"] == 4
+    assert settings["model.latent"]["high"] == 1024
+
+    # where the data comes from is said by `data` alone
+    id, owner = run(**{"model.latent": 5, "train.marks": 200, "data.source": "/etc"})
+    seen = learns(client, id)
+    assert site.run(id)["data"]["source"] == "digits"
+    assert "--set model.latent=5" in seen["command"]
+    with Image.open(client.predict(id, seen["marks"][0], api_name="/train_mark")) as mark:
+        assert mark.width > 28
+
+    for stranger in ("", NOBODY, owner[:-1], owner.upper()):
+        with pytest.raises(AppError, match="only the browser that started this run may stop it"):
+            client.predict(id, stranger, api_name="/train_stop")
+    assert client.predict(id, api_name="/train_watch")["state"] == "running"
+    assert client.predict(id, owner, api_name="/train_stop") == "stopped"
+
+    seen = client.predict(id, api_name="/train_watch")
+    assert seen["checkpoint"] == id
+    assert client.predict(id, api_name="/explore_open")["latent"] == 5
+    assert id not in json.dumps(client.predict(api_name="/explore_list"))
+    assert owner not in (site.home / "runs" / id / jobs.OWNER).read_text()
+
+
+def test_data_of_ones_own(client, site, run, tmp_path):
+    listed = {s["name"]: s for s in client.predict(api_name="/data_sources")}
+    assert listed["digits"]["licence"] == "CC BY 4.0"
+    with Image.open(client.predict("shapes", api_name="/data_look")) as sheet:
+        assert sheet.width > 8 * 32
+
+    own = tmp_path / "own.zip"
+    own.write_bytes(zipped({f"{name}/{i}.png": png(16, 16, left, (i, 9, 9)) for name, left in (("red", RED), ("blue", BLUE)) for i in range(10)}))
+    name = client.predict(handle_file(own), api_name="/data_upload")
+    assert name == client.predict(handle_file(own), api_name="/data_upload")
+    assert name not in json.dumps(client.predict(api_name="/data_sources"))
+    with Image.open(client.predict(name, api_name="/data_look")) as sheet:
+        assert sheet.convert("RGB").getpixel((1, 1)) == BLUE
+    id, owner = run(name)
+    seen = learns(client, id)
+    assert str(site.home) not in json.dumps(seen)
+    client.predict(id, owner, api_name="/train_stop")
+    assert client.predict(id, api_name="/explore_open")["classes"] == ["blue", "red"]
+
+
+def test_an_upload_that_is_no_zip(client, site, tmp_path):
+    (tmp_path / "no.zip").write_bytes(b"no zip")
+    name = client.predict(handle_file(tmp_path / "no.zip"), api_name="/data_upload")
+    with pytest.raises(AppError, match="neither a folder nor a zip") as error:
+        client.predict(name, api_name="/data_look")
+    assert str(site.home) not in str(error.value)
+
+
+# endpoint, arguments, what the sentence names
+HOSTILE = [
+    *[("/explore_open", (name,), "checkpoint") for name in (UP, "", "/etc", "a" * 5000, "tiny-vae\0", "nobody", "<b>")],
+    *[("/explore_picture", (UP,), "is not a name")],
+    *[("/explore_picture", ("tiny-vae", seed), "seed") for seed in (-1, 2**31, 10**40)],
+    *[("/explore_picture", ("tiny-vae", 0, s), "sliders") for s in ("[NaN]", "[1e999]", "[9]", "null", '{"a": 1}', "7", "[[1]]", "no", DEEP)],
+    *[("/explore_picture", ("tiny-vae", 0, json.dumps([0.1] * 5000)), "sliders: 5000 given, the checkpoint has 4")],
+    *[("/explore_picture", ("tiny-vae", 0, "[]", label), "label") for label in (10, 10**30)],
+    *[("/explore_picture", ("tiny-vae", 0, "[]", 0, much), "truncation") for much in (-1, 1e300)],
+    *[("/explore_sheet", (UP,), "is not a name"), ("/explore_sheet", ("tiny-vae", 4, 0, 10), "label")],
+    *[("/explore_sheet", ("tiny-vae", n), "n: ") for n in (0, -1, 257, 10**12)],
+    *[("/train_settings", (UP,), "family"), ("/train_settings", ("vae:huge",), "did you mean|is not one of")],
+    *[("/train_start", (UP,), "family")],
+    *[("/train_start", ("vae:tiny", data), "data") for data in ("/etc", UP, "", "/", "~", "upload-../../x", "upload-0", "http://127.0.0.1/x")],
+    *[("/train_start", ("vae:tiny", "digits", budget), "train.budget") for budget in (0, -1, 1e300, "long")],
+    *[("/train_start", ("vae:tiny", "digits", 1, "years"), "train.unit")],
+    *[("/train_start", ("vae:tiny", "digits", 1, "steps", s), "settings: not a JSON object") for s in ("", "no", "[1]", "7", DEEP)],
+    *[("/train_start", ("vae:tiny", "digits", 1, "steps", '{"model.latent": 1000000000}'), "model.latent: 1000000000 is above 1024")],
+    *[("/train_start", ("vae:tiny", "digits", 1, "steps", '{"train.lr": NaN}'), "train.lr")],
+    *[("/train_start", ("vae:tiny", "digits", 1, "steps", '{"name": "../../x"}'), "name")],
+    *[("/train_start", ("vae:tiny", "digits", 1, "steps", '{"nonsense": 1, "model.hidden": {"a": []}}'), "nonsense: there is no such name")],
+    *[("/train_watch", (run,), "not a run's address|there is no run") for run in (UP, "", ".slots", "x" * 5000, NOBODY)],
+    *[("/train_mark", (UP, 0), "not a run's address"), ("/train_mark", ("tiny-vae", 10**30), "no picture of step")],
+    *[("/train_mark", ("tiny-vae", -1), "no picture of step -1")],
+    *[("/train_stop", (UP, "x"), "not a run's address"), ("/train_stop", ("tiny-vae", ""), "may stop it")],
+    *[("/data_look", (source,), "data") for source in ("/etc", UP, "", "upload-../x")],
+]
+
+
+@pytest.mark.parametrize(("endpoint", "arguments", "names"), HOSTILE, ids=lambda value: str(value)[:50])
+def test_a_stranger_is_told_in_one_sentence(client, site, endpoint, arguments, names):
+    runs = set((site.home / "runs").iterdir())
+    with pytest.raises(AppError, match=names) as error:
+        client.predict(*arguments, api_name=endpoint)
+    told = str(error.value)
+    assert len(told) < 500
+    for never in ("Traceback", "File \"", "Something went wrong", "upstream Gradio app", str(site.home), "site-packages"):
+        assert never not in told
+    assert set((site.home / "runs").iterdir()) == runs
+
+
+JUNK = [
+    *(None, True, 7, 1e308, -1, "", "text", "<img src=x onerror=alert(1)>", [], {}, [[]], [None], {"checkpoint": None}),
+    *({"checkpoint": UP}, {"checkpoint": {"a": 1}}, {"checkpoint": "x" * 1_000_000}, {"opened": 7}, {"opened": None}),
+    *({"checkpoint": "tiny-vae", "seed": "x"}, {"checkpoint": "tiny-vae", "seed": -1}, {"checkpoint": "tiny-vae", "seed": 1e400}),
+    *({"checkpoint": "tiny-vae", "sliders": "abc"}, {"checkpoint": "tiny-vae", "sliders": [[1]]}, {"checkpoint": "tiny-vae", "sliders": 7}),
+    *({"checkpoint": "tiny-vae", "sliders": [0.0] * 100_000}, {"checkpoint": "tiny-vae", "sliders": [float("nan")]}),
+    *({"checkpoint": "tiny-vae", "numbers": [1]}, {"checkpoint": "tiny-vae", "numbers": {"x": 1}}, {"checkpoint": "tiny-vae", "numbers": {"99": 1}}),
+    *({"checkpoint": "tiny-vae", "label": "x"}, {"checkpoint": "tiny-vae", "label": [1]}, {"checkpoint": "tiny-vae", "label": 10}),
+    *({"checkpoint": "tiny-vae", "sampling": 7}, {"checkpoint": "tiny-vae", "sampling": {"truncation": {}}}),
+    *({"checkpoint": "tiny-vae", "sampling": {"<b>": 1}}, {"checkpoint": "tiny-vae", "sampling": {"truncation": 1e9}}),
+]
+
+
+@pytest.mark.parametrize("payload", JUNK, ids=lambda value: str(value)[:50])
+def test_the_pictures_own_functions_answer_junk_with_a_sentence(pad, site, payload):
+    assert set(pad.functions) == {"shelf", "open", "live", "neighbours", "numbers", "save", "command"}
+    for function in pad.functions:
+        status, answer = pad(function, payload)
+        assert status == 200, (function, answer)
+        if function in ("live", "neighbours", "numbers", "save"):
+            assert list(answer) == ["error"], function
+        if "error" in answer:
+            assert 0 < len(answer["error"]) < 500, function
+            assert "Traceback" not in answer["error"]
+            assert str(site.home) not in answer["error"]
+            assert "Something went wrong" not in answer["error"], function
+
+
+def test_what_the_page_sends_is_answered(pad, site):
+    """The control of the test before: the same functions, asked properly."""
+    state = {"checkpoint": "tiny-vae", "seed": 3, "sliders": [1, 0, 0, 0], "numbers": {"2": 0.5}, "label": 1, "sampling": {}, "session": "a"}
+    assert pad("live", state)[1]["width"] == 28
+    assert len(pad("neighbours", state)[1]["items"]) == 27
+    assert pad("numbers", state)[1]["numbers"][2] == 0.5
+    assert "--number 3=0.5" in pad("command", state)[1]["command"]
+    assert pad("open", "tiny-vae")[1]["latent"] == 4
+    shelf = {"opened": ["tiny-gan", UP, "nobody", None, {}]}
+    assert len(pad("shelf", shelf)[1]["shelf"]) == len(pad("shelf", {"opened": []})[1]["shelf"])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "{root}/pyproject.toml",
+        "pyproject.toml",
+        "app.py",
+        "{home}/runs/tiny-vae/config.json",
+        "{home}/runs/tiny-vae/state.safetensors",
+        "{home}/gradio/../runs/tiny-vae/config.json",
+        "file:///etc/passwd",
+        "http://127.0.0.1/",
+    ],
+)
+def test_no_other_file_is_served(site, pytestconfig, path):
+    for at in ("gradio_api/file=", "file=", "gradio_api/proxy="):
+        status, body = site.get(at + path.format(home=site.home, root=pytestconfig.rootpath))
+        assert status in (400, 403, 404)
+        assert b"root:" not in body
+        assert b"aigc-demo" not in body
+
+
+def test_nobody_monitors(site):
+    for path in ("monitoring", "monitoring/summary", "gradio_api/monitoring/summary"):
+        assert site.get(path)[0] in (403, 404)
