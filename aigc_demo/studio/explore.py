@@ -100,8 +100,8 @@ class Explore:
 
     def neighbours(self, state: dict[str, Any]) -> dict[str, Any]:
         """The pictures of `around`, and where each stands."""
-        session = _session(state)
-        samples = self.engine.draw(self.around(state), session=f"{session} neighbours" if session else None)
+        around, session = self.around(state), _session(state)
+        samples = self.engine.draw(around, session=f"{session} neighbours" if session else None)
         return {"items": [widgets.pixels(s.item) for s in samples], "sliders": [s.request.sliders for s in samples], "columns": LATTICE[0]}
 
     def lattice(self, state: dict[str, Any]) -> bytes:
@@ -110,7 +110,7 @@ class Explore:
 
     def numbers(self, state: dict[str, Any]) -> dict[str, Any]:
         """The numbers of the state's latent, before the sliders move it."""
-        return {"numbers": [round(v, 4) for v in self.engine.latents(request({**state, "sliders": []}))]}
+        return {"numbers": [round(v, 4) for v in self.engine.latents(request(state))]}
 
     def file(self, state: dict[str, Any]) -> tuple[bytes, str]:
         """The picture of a state as a PNG with its recipe inside, and its file's name."""
@@ -151,7 +151,7 @@ def request(state: dict[str, Any]) -> Request:
             None if label is None else int(label),
             dict(state.get("sampling") or {}),
         )
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(
@@ -203,14 +203,15 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
                 return function(payload)
             except Superseded:
                 return {"superseded": True}
-            except (ValueError, OSError, AttributeError, TypeError) as error:
+            except Exception as error:  # whatever a stranger's payload meets, the page gets a sentence
                 return {"error": widgets.sentence(error)}
 
         answer.__name__ = function.__name__
         return answer
 
     def shelf(asked):
-        return {"shelf": explore.shelf(list(asked["opened"]))}
+        opened = asked.get("opened") if isinstance(asked, dict) else None
+        return {"shelf": explore.shelf(opened if isinstance(opened, list) else [])}
 
     names = [c["name"] for c in explore.shelf([])]
     first = next((n for n in ("mnist-dcgan", *names) if n in names), None)
@@ -305,12 +306,11 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
 def _json(name: str, text: str, kind: type) -> Any:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, kind):
-        raise gr.Error(
-            f"{name}: {text[:60]!r} is not a JSON {'list of numbers' if kind is list else 'object of positions and numbers'}", title=""
-        )
+        wanted = "list of numbers" if kind is list else "object of positions and numbers"
+        raise gr.Error(f"{name}: {text[:60]!r} is not a JSON {wanted}", title="", print_exception=False)
     return value
 
 

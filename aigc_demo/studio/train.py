@@ -39,8 +39,8 @@ class Train:
         if source in self.extra:
             return self.extra[source]
         if source.startswith("upload-"):
-            path = _uploads() / f"{files.named(source)}.zip"
-            if not path.is_file():
+            path = _uploads() / f"{source}.zip"
+            if not source.removeprefix("upload-").isalnum() or not path.is_file():
                 raise ConfigError("data: that upload is not here any more; drop the zip again")
             return str(path)
         names = [s.name for s in data.sources()]
@@ -389,10 +389,10 @@ def _endpoints(train: Train) -> None:
         """
         try:
             changes = json.loads(settings)
-        except ValueError:
+        except (ValueError, RecursionError):
             changes = None
         if not isinstance(changes, dict):
-            raise gr.Error("settings: not a JSON object of names and values")
+            raise gr.Error("settings: not a JSON object of names and values", title="", print_exception=False)
         id, owner = widgets.told(train.start, data, preset, budget, unit, changes)
         return {"id": id, "owner": owner}
 

@@ -85,7 +85,7 @@ def told(function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except (ValueError, OSError, RuntimeError, AttributeError, TypeError) as error:
-        raise gr.Error(sentence(error), title="") from None
+        raise gr.Error(sentence(error), title="", print_exception=False) from None
 
 
 def endpoint(function: Callable[..., Any], output: gr.components.Component) -> None:
