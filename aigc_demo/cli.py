@@ -117,22 +117,11 @@ def train(
     else:
         from . import model
 
-        changes: dict[str, Any] = {}
-        for change in set or []:
-            path, equals, value = change.partition("=")
-            if not equals:
-                raise ConfigError(f"--set {change}: write it as NAME=VALUE, such as model.latent=64")
-            changes[path.strip()] = value.strip()
-        budgets = {unit: value for unit, value in (("epochs", epochs), ("steps", steps), ("minutes", minutes)) if value is not None}
-        if len(budgets) > 1:
-            raise ConfigError(f"--{' and --'.join(budgets)}: give one of them")
-        for unit, value in budgets.items():
-            changes |= {"train.budget": value, "train.unit": unit}
-        given = {"data.source": data, "name": name or (to.name if to else ""), "device": device, "seed": seed}
-        changes |= {k: v for k, v in given.items() if v not in ("", None)}
         if not preset:
             raise ConfigError(f"name a preset: {', '.join(model.presets())}")
-        run = model.plan(preset, changes)
+        given = {"data.source": data, "name": name or (to.name if to else ""), "device": device, "seed": seed}
+        budgets = {"epochs": epochs, "steps": steps, "minutes": minutes}
+        run = model.plan(preset, _changes(set or [], budgets, given))
         if settings:
             return _settings(run)
         folder = jobs.create(run) if rank == 0 else files.runs() / f".rank-{rank}"
@@ -177,6 +166,24 @@ def train(
         )
     if stopped:
         raise typer.Exit(130)
+
+
+def _changes(settings: list[str], budgets: dict[str, float | None], given: dict[str, Any]) -> dict[str, Any]:
+    """The changes to a preset that the flags ask for, as model.plan takes them. Raises ConfigError."""
+    from .config import ConfigError
+
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        path, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {setting}: write it as NAME=VALUE, such as model.latent=64")
+        changes[path.strip()] = value.strip()
+    asked = {unit: value for unit, value in budgets.items() if value is not None}
+    if len(asked) > 1:
+        raise ConfigError(f"--{' and --'.join(asked)}: give one of them")
+    for unit, value in asked.items():
+        changes |= {"train.budget": value, "train.unit": unit}
+    return changes | {k: v for k, v in given.items() if v not in ("", None)}
 
 
 def _settings(run) -> None:

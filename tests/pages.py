@@ -98,9 +98,11 @@ def served(home: Path, *command: str, **env: str):
     finally:
         for folder in (home / "runs").glob("*"):
             (folder / jobs.STOP).touch()
-        wait_for(lambda: not any(p.name != "tiny" and _live(p) for p in (home / "runs").glob("*")), SLOW)
+        ended = process.poll()
+        wait_for(lambda: not any(map(_live, (home / "runs").glob("*"))), SLOW)
         process.terminate()
         process.wait(30)
+        assert ended is None, f"the server ended by itself ({ended}): {log.read_text(errors='replace')}"
 
 
 def _live(folder: Path) -> bool:

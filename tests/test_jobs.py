@@ -17,6 +17,7 @@ from aigc_demo import checkpoint, files, jobs
 from aigc_demo.jobs import JobError, Limits
 
 FOREVER = 10_000_000
+pytestmark = pytest.mark.timeout(900)  # seconds on an idle machine; a child yields to all else on a busy one
 
 
 @pytest.fixture(autouse=True)

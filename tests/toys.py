@@ -30,10 +30,10 @@ def _bytes(tensor):
     return tensor.contiguous().flatten().view(torch.uint8) if tensor.numel() else tensor
 
 
-def wait_for(what, seconds=90.0):
-    """The first true value of `what()`; fails after `seconds`."""
+def wait_for(what, seconds=400.0):
+    """The first true value of `what()`; fails after `seconds`: children yield to all else, so on a busy machine they take their time."""
     end = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < end, f"still nothing after {seconds:g} s"
-        time.sleep(0.05)
+        time.sleep(0.1)
     return found
