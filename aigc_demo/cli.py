@@ -364,8 +364,8 @@ def list_(
     if presets:
         from . import model
 
-        rows = [{"preset": p} for p in model.presets()]
-        typer.echo(json.dumps(rows, indent=1) if as_json else "\n".join(model.presets()))
+        rows = [{"preset": p, "about": model.about(p)} for p in model.presets()]
+        typer.echo(json.dumps(rows, indent=1) if as_json else "\n".join(f"{r['preset']:<16} {r['about']}" for r in rows))
         return
     from . import checkpoint, files
 

@@ -27,8 +27,8 @@ class Batch(NamedTuple):
 class Model(nn.Module):
     """What a family's file defines, as a class named `Model`.
 
-    `Config` and `Sampling` are its settings before and after training, `presets` maps a name to {"model": ..., "train": ..., "size": ...}
-    with the published values (a preset named `tiny` takes seconds on a CPU), `latent` is the shape of one latent.
+    `Config` and `Sampling` are its settings before and after training, `presets` maps a name to {"about": a few words, "model": ...,
+    "train": ..., "size": ...} with the published values (`tiny` takes seconds on a CPU), `latent` is the shape of one latent.
     `monitor` names the loss term that falls with quality on held-out items, or is None where no loss does (a GAN's)."""
 
     Config: ClassVar[type[Fields]]
@@ -96,6 +96,12 @@ def family(name: str) -> type[Model]:
 def presets() -> tuple[str, ...]:
     """Every preset, as `family:preset`."""
     return tuple(f"{f}:{p}" for f in families() for p in family(f).presets)
+
+
+def about(preset: str) -> str:
+    """The few words that tell a person what `family:preset` is for."""
+    name, _, chosen = preset.partition(":")
+    return family(name).presets[chosen].get("about", "")
 
 
 def plan(preset: str, changes: Mapping[str, Any] | None = None) -> Run:

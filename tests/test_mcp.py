@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
@@ -22,15 +23,16 @@ def tools(toys_home, serve):
 def asked(site, *calls):
     """What a client sees: the tools by name, and the answer to each (tool, arguments)."""
     from mcp import ClientSession
-    from mcp.client.streamable_http import streamablehttp_client
+    from mcp.client.streamable_http import streamable_http_client
 
     async def ask():
-        async with streamablehttp_client(f"{site.url}gradio_api/mcp/") as (read, write, _), ClientSession(read, write) as session:
+        async with streamable_http_client(f"{site.url}gradio_api/mcp/") as (read, write, _), ClientSession(read, write) as session:
             await session.initialize()
             listed = {tool.name: tool for tool in (await session.list_tools()).tools}
             return listed, [await session.call_tool(name, arguments) for name, arguments in calls]
 
-    return asyncio.run(ask())
+    with ThreadPoolExecutor(1) as thread:  # this one's event loop is the browser's, where its tests ran before
+        return thread.submit(asyncio.run, ask()).result()
 
 
 def test_an_assistant_can_do_what_the_page_does(tools):

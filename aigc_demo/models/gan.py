@@ -125,26 +125,31 @@ class Model(Promise):
     modalities = ("image",)
     presets: ClassVar = {
         "mlp": {
+            "about": "dense layers; quick, and rough",
             "model": {"network": "mlp", "latent": 100, "hidden": (256, 512)},
             "train": {"lr": 2e-4, "batch": 32, "budget": 20},
             "size": 28,
         },
         "mlp-rgb": {
+            "about": "the smallest for colour at 64 pixels",
             "model": {"network": "mlp", "latent": 100, "hidden": (128,)},
             "train": {"lr": 2e-4, "batch": 32, "budget": 20},
             "size": 64,
         },
         "dcgan": {
+            "about": "convolutions; sharp, and slow to learn",
             "model": {"network": "dcgan", "latent": 100, "width": 64, "dropout": 0.3, "real_label": 0.9, "fake_label": 0.1},
             "train": {"lr": 1e-4, "batch": 64},
             "size": 28,
         },
         "dcgan-rgb": {
+            "about": "convolutions for colour at 64 pixels",
             "model": {"network": "dcgan-rgb", "latent": 128, "width": 64, "dropout": 0.0},
             "train": {"lr": 2e-4, "beta1": 0.5, "batch": 128, "budget": 50},
             "size": 64,
         },
         "tiny": {
+            "about": "for tests, seconds",
             "model": {"network": "dcgan", "latent": 8, "width": 4, "dropout": 0.0},
             "train": {"lr": 1e-3, "beta1": 0.5, "batch": 16, "ema": 0.9, "budget": 1},
             "size": 16,

@@ -48,21 +48,25 @@ class Model(Promise):
     monitor = "loss"
     presets: ClassVar = {
         "mlp": {
+            "about": "dense layers; quick, and soft",
             "model": {"network": "mlp", "latent": 20, "hidden": (500, 500)},
             "train": {"lr": 1e-3, "batch": 128, "budget": 10},
             "size": 28,
         },
         "conv": {
+            "about": "convolutions; sure results within a minute",
             "model": {"network": "conv", "latent": 16, "width": 32},
             "train": {"lr": 2e-3, "batch": 128, "decay": "cosine"},
             "size": 28,
         },
         "beta": {
+            "about": "convolutions; sliders that change one thing each",
             "model": {"network": "conv", "latent": 10, "width": 32, "beta": 4.0},
             "train": {"lr": 2e-3, "batch": 128, "budget": 10},
             "size": 64,
         },
         "tiny": {
+            "about": "for tests, seconds",
             "model": {"network": "conv", "latent": 4, "width": 4},
             "train": {"lr": 5e-3, "batch": 16, "ema": 0.9, "budget": 1},
             "size": 16,

@@ -147,7 +147,7 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
             with gr.Accordion(t("train.own"), open=False, elem_classes="fold"):
                 upload = gr.File(label=t("train.zip"), file_types=[".zip"], type="filepath", height=110, elem_id="train-upload")
             preset = gr.Dropdown(
-                [(_preset_title(p), p) for p in presets], value="vae:conv", label=t("train.preset"), elem_id="train-preset"
+                [(f"{p}: {model.about(p)}", p) for p in presets], value="vae:conv", label=t("train.preset"), elem_id="train-preset"
             )
             with gr.Row(elem_classes="tight"):
                 budget = gr.Number(1, label=t("train.budget"), minimum=0, elem_id="train-budget", min_width=80)
@@ -300,12 +300,6 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
     _endpoints(train)
     show = {"fn": greet, "inputs": [source, following], "outputs": data_view}
     return {"following": following, "kept": kept, "explore": explore, "poll": poll, "look": show}
-
-
-def _preset_title(name: str) -> str:
-    family, _, preset = name.partition(":")
-    about = model.family(family).presets[preset].get("about", "")
-    return f"{name}: {about}" if about else name
 
 
 def _fields(chosen: str, changes: gr.State, t: gr.I18n, tell: dict[str, Any]) -> None:
