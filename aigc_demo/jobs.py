@@ -81,13 +81,13 @@ def start(run: Run, limits: Limits | None = None) -> tuple[str, str]:
         raise JobError(f"{limits.waiting} runs are waiting already, which is all that this server takes: try again when one has ended")
     id, owner = files.token(), files.token()
     folder = create(run, owner, id)
-    report(folder, "starting", "The run is being set up.", begun=False)
     spawn(folder, limits)
     return id, owner
 
 
 def spawn(folder: Path, limits: Limits) -> subprocess.Popen[bytes]:
     """The child that trains the run in `folder`: the command line's own `train --resume`."""
+    report(folder, "starting", "The run is being set up.", begun=False)
     output = open(folder / OUTPUT, "ab")  # noqa: SIM115  (the child's own)
     with output:
         line = [

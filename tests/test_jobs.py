@@ -91,18 +91,20 @@ def test_one_runs_and_the_next_waits_until_its_owner_stops_the_first():
 
 
 def test_a_killed_run_is_said_to_have_failed_and_goes_on_from_its_last_save(monkeypatch):
-    monkeypatch.setattr(jobs, "STALE_SECONDS", 0.5)  # a status that old asks whether the process is there
     id, _ = jobs.start(tiny("vae:tiny", FOREVER, {"train.save_seconds": 0.2}))
     state = files.runs() / id / "state.safetensors"
-    wait_for(lambda: state.exists() and len(steps(id)) > 3)
+    wait_for(lambda: state.exists() and len(until(id, "running").points) > 3)
     (child,) = jobs._children
     child.send_signal(signal.SIGKILL)
-    failed = until(id, "failed")
+    with monkeypatch.context() as hasty:
+        hasty.setattr(jobs, "STALE_SECONDS", 0.5)  # a status that old asks whether the process is there
+        failed = until(id, "failed")
     assert "the run can go on" in failed.says
     assert not failed.checkpoint
     reached = failed.points[-1]["step"]
     jobs.spawn(files.runs() / id, Limits())
-    wait_for(lambda: jobs.watch(id).state == "running" and jobs.watch(id).points[-1]["step"] > reached)
+    assert jobs.watch(id).state == "starting"
+    wait_for(lambda: until(id, "running").points[-1]["step"] > reached)
     jobs.end_all()  # as a server does when it ends
     stopped = until(id, "stopped")
     assert checkpoint.find(id).manifest.training.steps > reached
