@@ -23,6 +23,7 @@ from .config import Run
 
 CONFIG, STATUS, LOG, STOP, OWNER, SAMPLES, OUTPUT = "config.json", "status.json", "log.jsonl", "stop", "owner", "samples", "output.txt"
 ENDED = ("done", "stopped", "failed")
+OWN_SECONDS = 5.0  # a run's former process may be gone for those who watch, and yet hold its lock until the system has cleared it away
 STALE_SECONDS = 15.0  # a live run writes its status at least this often
 
 
@@ -255,8 +256,11 @@ def slot(count: int, folder: Path, stopped: Callable[[], bool]):
 def own(folder: Path):
     """Holds the run for this process alone. Raises JobError where another process trains it."""
     with files.said(folder), open(folder / ".lock", "ab") as handle:
-        if not files.lock(handle):
-            raise JobError(f"run {folder.name} is being trained by another process")
+        until = time.monotonic() + OWN_SECONDS
+        while not files.lock(handle):
+            if time.monotonic() > until:
+                raise JobError(f"run {folder.name} is being trained by another process")
+            time.sleep(0.1)
         yield
 
 

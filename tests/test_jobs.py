@@ -17,6 +17,7 @@ from aigc_demo import checkpoint, files, jobs
 from aigc_demo.jobs import JobError, Limits
 
 FOREVER = 10_000_000
+ROOT = os.path.dirname(os.path.dirname(jobs.__file__))
 pytestmark = pytest.mark.timeout(900)  # seconds on an idle machine; a child yields to all else on a busy one
 
 
@@ -157,13 +158,24 @@ def test_places_to_train_are_as_many_as_granted(home):
         assert c
 
 
-def test_a_run_is_trained_by_one_process_at_a_time():
+def test_a_run_is_trained_by_one_process_at_a_time(monkeypatch):
     folder = jobs.create(tiny("vae:tiny", 1), id="run")
-    with jobs.own(folder):
+    with monkeypatch.context() as hasty, jobs.own(folder):
+        hasty.setattr(jobs, "OWN_SECONDS", 0.2)
         with pytest.raises(JobError, match="run run is being trained by another process"), jobs.own(folder):
             pass
     with jobs.own(folder):
         pass
+
+
+def test_who_goes_on_with_a_run_waits_until_its_former_process_is_cleared_away():
+    folder = jobs.create(tiny("vae:tiny", 1), id="run")
+    hold = "import time, pathlib; from aigc_demo import jobs\nwith jobs.own(pathlib.Path('.')): print(flush=True); time.sleep(1)"
+    former = subprocess.Popen([sys.executable, "-c", hold], cwd=folder, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": ROOT})
+    assert former.stdout.readline() == b"\n"
+    with jobs.own(folder):
+        assert former.wait(30) == 0
+    former.stdout.close()
 
 
 # Names and broken folders

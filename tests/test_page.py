@@ -343,6 +343,19 @@ def test_a_run_is_followed_by_its_link_and_stopped_by_its_owner_alone(visit, sit
     assert id not in stranger.locator("[name=checkpoint]").inner_html()
 
 
+def test_a_run_that_begins_while_data_is_being_read_is_followed(visit, site):
+    page = in_train(visit())
+    choose(page, "Kind of model", "vae:tiny")
+    choose(page, "Data", "Coloured shapes")  # takes a second to draw
+    page.locator("#train-start").click()
+    says(page, "Training · step")
+    page.locator("#train-link").wait_for()
+    id = page.url.partition("?run=")[2]
+    assert site.run(id)["data"]["source"] == "shapes"
+    page.locator("#train-stop").click()
+    says(page, "Stopped, and kept")
+
+
 def test_a_setting_that_cannot_be_used_is_one_sentence(visit, site):
     page = in_train(visit())
     runs = set((site.home / "runs").iterdir())

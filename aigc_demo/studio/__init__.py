@@ -103,25 +103,20 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
             with gr.Tab(t("page.explore"), id="explore"):
                 pad = explore.tab(exploring, gpu)
             with gr.Tab(t("page.train"), id="train") as train_tab:
-                parts = train.tab(training, t)
+                parts = train.tab(training, t, train_tab)
 
-        def attach(runs: dict, now: dict, request: gr.Request):
+        def attach(runs: dict, request: gr.Request):
             """On load: the run of the link, else the last one that this browser started."""
             asked = (request.query_params.get("run") or "")[:64]
             id = asked or runs.get("last", "")
-            return {**now, "id": id, "points": -1}, gr.Timer(active=bool(id)), gr.Tabs(selected="train") if asked else gr.skip()
+            return id, gr.Timer(active=bool(id)), gr.Tabs(selected="train") if asked else gr.skip()
 
         quiet: dict[str, Any] = {**widgets.LIVE, "trigger_mode": "once"}
         timer = parts["poll"]["outputs"][-1]
-        demo.load(attach, [parts["kept"], parts["following"]], [parts["following"], timer, tabs], **quiet).then(
-            **parts["poll"], **widgets.LIVE
-        )
-        # a hidden tab has no components to update: draw the view anew when it is opened
-        opened = train_tab.select(lambda now: {**now, "points": -1}, parts["following"], parts["following"], **quiet)
-        opened.then(**parts["poll"], **widgets.LIVE).then(**parts["look"], **widgets.LIVE)
+        demo.load(attach, [parts["kept"]], [parts["following"], timer, tabs], **quiet).then(**parts["poll"], **widgets.LIVE)
 
-        def show(now: dict):
-            return {"open": now["id"], "again": True}, gr.Tabs(selected="explore")
+        def show(id: str):
+            return {"open": id, "again": True}, gr.Tabs(selected="explore")
 
         parts["explore"].click(show, parts["following"], [pad, tabs], **quiet)
     demo.i18n_words = t

@@ -132,11 +132,13 @@ def facts(seen: jobs.Seen) -> dict[str, Any]:
     }
 
 
-def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
-    """Lays out the tab; returns the parts that the page's load and the Explore tab need."""
+def tab(train: Train, t: gr.I18n, place: gr.Tab) -> dict[str, Any]:
+    """Lays out the tab in its `place`; returns the parts that the page's load and the Explore tab need."""
     presets = list(model.presets())
     kept = gr.BrowserState({"owned": {}, "last": ""}, storage_key="aigc_runs", secret="runs of this browser")
-    following = gr.State({"id": "", "state": "", "points": -1, "marks": 0})
+    # two states, so that an answer that was under way when a run began cannot write its older id over the new one
+    following = gr.State("")  # the id of the run in view
+    known = gr.State({"id": "", "state": "", "points": -1, "marks": 0})  # what the view shows of it
     changes = gr.State({})
     tell: dict[str, Any] = {}  # the event that writes the form's command; a State's own change does not fire for what gr.render changes
     timer = gr.Timer(REFRESH_SECONDS, active=False)
@@ -193,17 +195,18 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
                 held = gr.LinePlot(title=t("train.held"), y_title="loss", elem_id="train-held", min_width=300, **chart)
             link = gr.Textbox(label=t("train.link"), visible=False, interactive=False, buttons=["copy"], elem_id="train-link", max_lines=1)
 
-    view = [line, picture, when, learning, held, stop, explore, link, command, following, timer]
+    view = [line, picture, when, learning, held, stop, explore, link, command, known, timer]
 
-    def follow(now: dict, runs: dict, at: float, request: gr.Request):
-        """What the view shows of the run in `now`; parts that did not change are skipped."""
-        if not now["id"]:
-            return [gr.skip()] * (len(view) - 1) + [gr.Timer(active=False)]
+    def follow(id: str, now: dict, runs: dict, at: float, request: gr.Request):
+        """What the view shows of run `id`, of which it knows `now`; parts that did not change are skipped."""
+        if not id:
+            return [gr.skip()] * len(view)
         try:
-            seen = jobs.watch(now["id"])
+            seen = jobs.watch(id)
         except jobs.JobError as error:
-            return [widgets.text(widgets.sentence(error)), *[gr.skip()] * (len(view) - 3), {**now, "id": ""}, gr.Timer(active=False)]
-        live, fresh = seen.state not in jobs.ENDED, now["points"] < 0
+            gone = {"id": id, "state": jobs.ENDED[-1], "points": -1, "marks": 0}
+            return [widgets.text(widgets.sentence(error)), *[gr.skip()] * (len(view) - 3), gone, gr.Timer(active=False)]
+        live, fresh = seen.state not in jobs.ENDED, now["points"] < 0 or now["id"] != id
         changed = fresh or seen.state != now["state"]
         points, count = len(seen.points), len(seen.marks)
         more_marks = count != now["marks"] or fresh
@@ -230,24 +233,27 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
         now = {"id": seen.id, "state": seen.state, "points": points, "marks": count}
         return [status(seen, request), shown, scrub, train_curve, held_curve, *rest, now, gr.Timer(active=live)]
 
+    def follow_anew(id: str, now: dict, runs: dict, at: float, request: gr.Request):
+        """The whole view, for a tab that has just been opened: while it was hidden it had no components to update."""
+        return follow(id, {**now, "id": ""}, runs, at, request)
+
     def begin_run(source: str, preset: str, budget: float, unit: str, changes: dict, runs: dict, request: gr.Request):
         id, owner = widgets.told(train.start, source, preset, budget, unit, changes)
         owned = {**dict(list(runs.get("owned", {}).items())[-50:]), id: owner}
         cleared = [gr.Slider(value=0, visible=False), gr.LinePlot(visible=False), gr.LinePlot(visible=False)]
-        now = {"id": id, "state": "", "points": -1, "marks": 0}
-        return [{"owned": owned, "last": id}, words.say(request, "train.begun"), {}, *cleared, now, gr.Timer(active=True)]
+        return [{"owned": owned, "last": id}, words.say(request, "train.begun"), {}, *cleared, id, gr.Timer(active=True)]
 
-    def scrub(now: dict, at: float, request: gr.Request):
+    def scrub(id: str, at: float, request: gr.Request):
         try:
-            marks = jobs.watch(now["id"]).marks
+            marks = jobs.watch(id).marks
             if not marks:
                 return gr.skip()
-            return widgets.inline(jobs.mark(now["id"], marks[min(int(at), len(marks) - 1)]), words.say(request, "train.picture"))
+            return widgets.inline(jobs.mark(id, marks[min(int(at), len(marks) - 1)]), words.say(request, "train.picture"))
         except jobs.JobError:
             return gr.skip()
 
-    def end_run(now: dict, runs: dict, request: gr.Request):
-        widgets.told(jobs.stop, now["id"], runs.get("owned", {}).get(now["id"], ""))
+    def end_run(id: str, runs: dict, request: gr.Request):
+        widgets.told(jobs.stop, id, runs.get("owned", {}).get(id, ""))
         return words.say(request, "train.stopping"), gr.Button(visible=False)
 
     def choose(path: str | None, request: gr.Request):
@@ -261,9 +267,13 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
             widgets.text(says),
         )
 
-    def look(source: str, now: dict):
-        """Shows the chosen set in place of a run that has ended; a live one stays in view."""
-        if now["id"] and now["state"] not in jobs.ENDED:
+    def leave(id: str, now: dict):
+        """Takes a run that has ended out of view; a live one stays."""
+        return "" if now["id"] == id and now["state"] in jobs.ENDED else gr.skip()
+
+    def look(source: str, id: str):
+        """Shows the chosen set where no run is in view."""
+        if id:
             return [gr.skip()] * len(data_view)
         sheet, says = widgets.told(train.look, source)
         hidden = [
@@ -273,17 +283,22 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
             gr.Button(visible=False),
             gr.Textbox(visible=False),
         ]
-        return [widgets.inline(sheet, says, "image/png"), widgets.text(says), *hidden, {**now, "id": ""}]
+        return [widgets.inline(sheet, says, "image/png"), widgets.text(says), *hidden]
 
-    def greet(source: str, now: dict):
-        """Shows the chosen set where no run is in view."""
-        return [gr.skip()] * len(data_view) if now["id"] else look(source, now)
-
-    data_view = [picture, line, when, learning, held, explore, link, following]
+    data_view = [picture, line, when, learning, held, explore, link]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    poll = {"fn": follow, "inputs": [following, kept, when], "outputs": view}
+    poll = {"fn": follow, "inputs": [following, known, kept, when], "outputs": view}
+    waited: dict[str, Any] = {"show_progress_on": [picture], **quiet, "show_progress": "full"}
+    uploaded = upload.upload(choose, upload, [source, picture, line], **waited)
+    show = {"fn": look, "inputs": [source, following], "outputs": data_view, **waited}
+    looked = source.input(leave, [following, known], following, **widgets.LIVE).then(**show)
+    opened = place.select(**{**poll, "fn": follow_anew}, **widgets.LIVE).then(**show)
     begun = begin.click(
-        begin_run, [source, preset, budget, unit, changes, kept], [kept, line, picture, when, learning, held, following, timer], **quiet
+        begin_run,
+        [source, preset, budget, unit, changes, kept],
+        [kept, line, picture, when, learning, held, following, timer],
+        cancels=[uploaded, looked, opened],  # else a set that was still being read would take the run's place
+        **quiet,
     )
     begun.success(None, kept, None, js="(runs) => { history.replaceState(null, '', `?run=${runs.last}`); }", **quiet).then(
         **poll, **widgets.LIVE
@@ -291,15 +306,12 @@ def tab(train: Train, t: gr.I18n) -> dict[str, gr.components.Component]:
     timer.tick(**poll, **{**widgets.LIVE, "trigger_mode": "once"})
     when.input(scrub, [following, when], picture, **widgets.LIVE)
     stop.click(end_run, [following, kept], [line, stop], **quiet)
-    upload.upload(choose, upload, [source, picture, line], show_progress_on=[picture], **{**quiet, "show_progress": "full"})
-    source.input(look, [source, following], data_view, show_progress_on=[picture], **{**quiet, "show_progress": "full"})
     form = [source, preset, budget, unit, changes]
     tell.update(fn=_line(train), inputs=form, outputs=command, **widgets.LIVE)
     gr.on([source.change, budget.change, unit.change], **tell)
     preset.change(dict, None, changes, **quiet).then(**tell)
     _endpoints(train)
-    show = {"fn": greet, "inputs": [source, following], "outputs": data_view}
-    return {"following": following, "kept": kept, "explore": explore, "poll": poll, "look": show}
+    return {"following": following, "kept": kept, "explore": explore, "poll": poll}
 
 
 def _fields(chosen: str, changes: gr.State, t: gr.I18n, tell: dict[str, Any]) -> None:
