@@ -151,7 +151,7 @@ def main() -> None:
     """Measures, and says."""
     asked = report.options(__doc__)
     root = report.needs_mnist()
-    rounds = 3 if asked.quick else 7
+    rounds = 3 if asked.quick else 5
     steps = {preset: max(3, count // 25) if asked.quick else count for preset, count in STEPS.items()}
     rows = []
 
