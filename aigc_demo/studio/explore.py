@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from .. import checkpoint as checkpoints, files, jobs
 from ..checkpoint import Checkpoint
 from ..config import ConfigError, Spec, specs
 from ..engine import Engine, Request, Superseded
-from . import widgets, words
+from . import panels, widgets, words
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parent / "assets" / "explore"
+SCRIPTS = ("core.js", "picture.js", "panels.js", "sliders.js")  # then each panel's, then start.js
 REACH = 3.0  # how far a slider goes to either side, in standard deviations
 LATTICE = (9, 3)  # neighbours: columns along the first slider, rows along the second
 SPACING = 0.75  # standard deviations between neighbours
@@ -194,20 +195,36 @@ def _session(state: dict[str, Any]) -> str | None:
     return str(session)[:64] if session else None
 
 
+def said(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`function` as the page calls it: an error comes back as {"error": sentence}, a request that was overtaken as {"superseded": true}."""
+
+    def answer(payload):
+        try:
+            return function(payload)
+        except Superseded:
+            return {"superseded": True}
+        except Exception as error:  # whatever a stranger's payload meets, the page gets a sentence
+            return {"error": widgets.sentence(error)}
+
+    answer.__name__ = function.__name__
+    return answer
+
+
+def _page(others: Iterable[str]) -> tuple[str, str]:
+    """The tab's markup and its script: the sliders' and those of the panels `others`, each script in a block of its own."""
+    markup = "".join(
+        f'<section class="panel" id="panel-{id}" data-panel="{id}" role="tabpanel" aria-labelledby="view-{id}" hidden>\n'
+        f"{(ASSETS / 'panels' / f'{id}.html').read_text('utf-8')}</section>\n"
+        for id in ("sliders", *others)
+    )
+    scripts = [(ASSETS / name).read_text("utf-8") for name in SCRIPTS]
+    scripts += [f"{{\n{(ASSETS / 'panels' / f'{id}.js').read_text('utf-8')}}}\n" for id in others]
+    scripts += [(ASSETS / "start.js").read_text("utf-8")]
+    return (ASSETS / "explore.html").read_text("utf-8").replace("<!-- panels -->", markup), "".join(scripts)
+
+
 def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
     """Lays out the tab; returns its component, whose value {"open": name} opens a checkpoint."""
-
-    def said(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        def answer(payload):
-            try:
-                return function(payload)
-            except Superseded:
-                return {"superseded": True}
-            except Exception as error:  # whatever a stranger's payload meets, the page gets a sentence
-                return {"error": widgets.sentence(error)}
-
-        answer.__name__ = function.__name__
-        return answer
 
     def shelf(asked):
         opened = asked.get("opened") if isinstance(asked, dict) else None
@@ -215,12 +232,15 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
 
     names = [c["name"] for c in explore.shelf([])]
     first = next((n for n in ("mnist-dcgan", *names) if n in names), None)
+    others = panels.found()
+    own = (shelf, explore.open, explore.live, explore.neighbours, explore.numbers, explore.save, command)
+    markup, script = _page(others)
     pad = gr.HTML(
         {"open": first},
-        html_template=(ASSETS / "explore.html").read_text(),
-        js_on_load=(ASSETS / "explore.js").read_text(),
+        html_template=markup,
+        js_on_load=script,
         apply_default_css=False,
-        server_functions=[said(f) for f in (shelf, explore.open, explore.live, explore.neighbours, explore.numbers, explore.save, command)],
+        server_functions=[said(f) for f in (*own, *(f for panel in others.values() for f in panel.functions(explore)))],
         start=_start(explore, first),
         words=words.of("explore"),
         elem_id="explore",
@@ -300,6 +320,8 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
     # ZeroGPU wants one function that asks for its GPU; the sheet is the largest call
     for function in (explore_picture, explore_neighbours, gpu(explore_sheet) if gpu else explore_sheet):
         widgets.endpoint(function, gr.Image(visible=False, format="png"))
+    for panel in others.values():
+        panel.endpoints(explore)
     return pad
 
 

@@ -1,0 +1,106 @@
+'use strict';
+// The pad: state in, picture out. These files are joined in the order that explore.py names, then each panel's, then start.js, and run as one
+// function with Gradio's `element`, `props`, `server`, `trigger` and `watch`. The template is static and every text goes through textContent:
+// nothing that a checkpoint or a visitor says becomes markup.
+//
+// A panel is one of the views above the right-hand controls; the picture stays at their left. To add one called `map`:
+//   studio/panels/map.py       ORDER, its place among the tabs (sliders is 0); functions(explore), a list of functions of one JSON payload that the
+//                              page calls as `await server.<function's name>(payload)` (errors come back as {error: sentence}); endpoints(explore),
+//                              which registers its named endpoints with gr.api or widgets.endpoint.
+//   assets/explore/panels/map.html   its markup; it is put into <section class="panel" data-panel="map" role="tabpanel">.
+//   assets/explore/panels/map.js     run inside a block of its own; it calls
+//                              panels.push({ id: 'map', word: 'map', show(), hide(), opened(), settled(state) }): `word` is a key of words.json
+//                              (explore.map); show and hide are called when its tab is chosen and left, opened while another checkpoint is
+//                              opened, settled after the state has come to rest, both only while it is shown (show is called then as well,
+//                              so that a panel need not remember what it missed). All but id and word may be left out.
+//   words.json                 explore.<key> in en, zh-Hans, zh-Hant;  studio.css: rules that begin with .pad [data-panel="map"].
+// What a panel may use: about (what the server says of the checkpoint), state (what is asked for; change it, then call moved(settled)), copy() (of the
+// state, to send), await setState(next) (hero, sliders, numbers, class, sampling, seed and, where it differs, checkpoint to a given state),
+// paint(canvas, picture) and decode(picture), channel(ask, done) (a function that asks with the newest payload only), complain(sentence),
+// slider(...), say(word, values), chosen() (the panel shown), $ (in the pad) and make(tag, properties, ...children).
+const pad = element.querySelector('.pad');
+const $ = (selector) => pad.querySelector(selector);
+const lang = (() => {
+  const own = (navigator.language || 'en').toLowerCase();
+  return !own.startsWith('zh') ? 'en' : /tw|hk|mo|hant/.test(own) ? 'zh-Hant' : 'zh-Hans';
+})();
+const say = (key, values = {}) => {
+  const word = props.words[key];
+  let text = word ? word[lang] || word.en : key;
+  for (const [name, value] of Object.entries(values)) text = text.replace(`{${name}}`, () => value);
+  return text;
+};
+const make = (tag, properties = {}, ...children) => {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+};
+const session = Math.random().toString(36).slice(2) + Date.now().toString(36);
+const kept = (key, otherwise) => { try { return JSON.parse(localStorage.getItem(key)) ?? otherwise; } catch { return otherwise; } };
+const keep = (key, value) => { try { localStorage.setItem(key, JSON.stringify(value)); } catch { /* a full or forbidden store forgets */ } };
+const remembered = () => kept('aigc.opened', []);
+
+let about = null;    // what the server says of the checkpoint
+let state = null;    // what is asked for: checkpoint, seed, sliders, numbers, label, sampling
+let shown = null;    // the state that the canvas shows
+
+function complain(sentence) {
+  $('.line').textContent = sentence || '';
+  $('.line').classList.toggle('bad', Boolean(sentence));
+}
+
+// -- asking, newest wins
+
+function channel(ask, done) {
+  let busy = false, wanted = null;
+  return async function want(payload) {
+    wanted = payload;
+    if (busy) return;
+    busy = true;
+    try {
+      while (wanted) {
+        const now = wanted;
+        wanted = null;
+        let answer;
+        try { answer = await ask(now); } catch { answer = { error: say('lost') }; }
+        if (answer && answer.error) complain(answer.error);
+        else if (answer && !answer.superseded) { done(answer, now); }
+      }
+    } finally { busy = false; }
+  };
+}
+
+const copy = () => JSON.parse(JSON.stringify(state));
+const draw = channel((s) => server.live(s), (answer, s) => { if (s.checkpoint === about.name) { complain(''); show(answer, s); } });
+
+function moved(settled) {
+  draw(copy());
+  if (settled) chosen()?.settled?.(copy());
+}
+
+// -- to a given state
+
+async function open(name, wanted) {
+  pad.classList.add('busy');
+  try {
+    const answer = await server.open(name);
+    if (answer.error) { complain(answer.error); if (about) $('[name=checkpoint]').value = about.name; return false; }
+    about = answer;
+    put({ seed: state ? state.seed : 7, label: about.classes.length ? 0 : null, ...wanted });
+    chosen()?.opened?.();
+    return true;
+  } catch { complain(say('lost')); return false; } finally { pad.classList.remove('busy'); }
+}
+
+function put(next) {
+  state = { seed: 7, index: 0, numbers: {}, label: null, sampling: {}, ...next, checkpoint: about.name, session };
+  state.sliders = about.effects.map((_, k) => next.sliders?.[k] ?? 0);
+  build();
+  moved(true);
+}
+
+async function setState(next) {
+  if (!about || next.checkpoint !== about.name) return open(next.checkpoint, next);
+  put(next);
+  return true;
+}

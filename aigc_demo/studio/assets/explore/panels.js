@@ -1,0 +1,41 @@
+// -- the views above the right-hand controls: a tablist (WAI-ARIA Authoring Practices, tabs with automatic activation)
+
+const panels = [];
+let current = null;
+const chosen = () => panels.find((panel) => panel.id === current);
+const section = (panel) => $(`[data-panel="${panel.id}"]`);
+const tab = (panel) => $(`[data-tab="${panel.id}"]`);
+
+function choose(id) {
+  const before = chosen();
+  if (before && before.id === id) return;
+  current = id;
+  for (const panel of panels) {
+    const on = panel.id === id;
+    section(panel).hidden = !on;
+    tab(panel).setAttribute('aria-selected', on);
+    tab(panel).tabIndex = on ? 0 : -1;
+  }
+  before?.hide?.();
+  if (state) chosen().show?.();
+}
+
+function layTabs() {
+  $('.views').replaceChildren(...panels.map((panel) => {
+    const button = make('button', { type: 'button', id: `view-${panel.id}`, textContent: say(panel.word) });
+    for (const [name, value] of Object.entries({ role: 'tab', 'data-tab': panel.id, 'aria-controls': `panel-${panel.id}` })) button.setAttribute(name, value);
+    button.addEventListener('click', () => choose(panel.id));
+    return button;
+  }));
+  $('.views').hidden = panels.length < 2;
+  $('.views').setAttribute('aria-label', say('views'));
+  $('.views').addEventListener('keydown', (event) => {
+    const at = panels.indexOf(chosen()), last = panels.length - 1;
+    const to = { ArrowRight: at < last ? at + 1 : 0, ArrowLeft: at > 0 ? at - 1 : last, Home: 0, End: last }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    choose(panels[to].id);
+    tab(panels[to]).focus();
+  });
+  choose(panels[0].id);
+}

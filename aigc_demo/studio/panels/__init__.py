@@ -1,0 +1,27 @@
+"""The views beside the picture of Explore: one file each, found by its name; the head of assets/explore/core.js says how one plugs in."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class Panel(Protocol):
+    """What a file of this room defines; `explore` is studio.explore's Explore."""
+
+    ORDER: int  # its place among the tabs; the sliders are 0
+
+    def functions(self, explore: Any) -> list[Callable[[Any], Any]]:
+        """What the panel's page part calls, by the functions' names: each takes one JSON value and returns one. They check what they are
+        given and raise ConfigError, CheckpointError or another of our errors, which the page says as a sentence."""
+
+    def endpoints(self, explore: Any) -> None:
+        """Registers the panel's named endpoints, over the same functions."""
+
+
+def found() -> dict[str, Panel]:
+    """The panels that there are, by id, in the order of their tabs."""
+    panels = {m.name: importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)}
+    return dict(sorted(panels.items(), key=lambda item: item[1].ORDER))
