@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import files
+from . import files, history
 from .config import Run
 
-CONFIG, STATUS, LOG, STOP, OWNER, SAMPLES, OUTPUT = "config.json", "status.json", "log.jsonl", "stop", "owner", "samples", "output.txt"
+CONFIG, STATUS, STOP, OWNER, OUTPUT = "config.json", "status.json", "stop", "owner", "output.txt"
 ENDED = ("done", "stopped", "failed")
 OWN_SECONDS = 5.0  # a run's former process may be gone for those who watch, and yet hold its lock until the system has cleared it away
 STALE_SECONDS = 15.0  # a live run writes its status at least this often
@@ -152,8 +152,8 @@ def watch(id: str) -> Seen:
             "failed",
             "The training process ended without a word. What it had learnt up to its last save is kept, and the run can go on from there.",
         )
-    marks = tuple(sorted(int(p.stem) for p in (folder / SAMPLES).glob("*.webp")))
-    return Seen(id, read(folder), state, says, _points(folder / LOG), marks, (folder / "checkpoint" / CONFIG).is_file())
+    points = _points(folder / history.LOG)
+    return Seen(id, read(folder), state, says, points, tuple(sorted(_marks(points))), (folder / "checkpoint" / CONFIG).is_file())
 
 
 _logs: OrderedDict[Path, tuple[int, int, tuple[dict[str, Any], ...]]] = OrderedDict()  # path: inode, bytes read, points; for all watchers
@@ -183,12 +183,17 @@ def _points(path: Path) -> tuple[dict[str, Any], ...]:
     return ()
 
 
+def _marks(points: tuple[dict[str, Any], ...]) -> dict[int, dict[str, int]]:
+    """Where the sheet of each marked step lies."""
+    return {p["step"]: p["mark"] for p in points if p.get("mark")}
+
+
 def mark(id: str, step: int) -> bytes:
     """The picture (WebP) of the run's fixed latents at a step of Seen.marks. Raises JobError."""
     folder = find(id)
     try:
-        return (folder / SAMPLES / f"{int(step):09d}.webp").read_bytes()
-    except (OSError, ValueError):
+        return history.sheet(folder, _marks(_points(folder / history.LOG))[int(step)])
+    except (KeyError, ValueError):
         raise JobError(f"the run has no picture of step {str(step)[:20]}") from None
 
 

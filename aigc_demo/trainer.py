@@ -18,11 +18,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from . import checkpoint, data, files
+from . import checkpoint, data, files, history
 from .config import ConfigError, Run
 from .model import Batch, Model, build, draw_latents, family, generator, key
 
-STATE, LOG, SAMPLES = "state.safetensors", "log.jsonl", "samples"
+STATE = "state.safetensors"
 HELD_OUT = 1024  # items a validation takes at most
 LOG_SECONDS = 0.25
 
@@ -365,7 +365,7 @@ def _finite(trainer: Trainer, terms: dict[str, float]) -> None:
 def record(
     run: Run, folder: Path, stop: Callable[[], bool] = lambda: False, on_data: Callable[[int, int], None] | None = None
 ) -> Iterator[Progress]:
-    """Trains `run` in its folder, going on from the state there: writes log.jsonl, samples/, the state, and at the end checkpoint/.
+    """Trains `run` in its folder, going on from the state there: writes log.jsonl, samples.pack, the state, and at the end checkpoint/.
 
     A run that breaks keeps its last whole state, and the checkpoint that follows from it. Raises what Trainer and train raise."""
     trainer = Trainer(run, on_data)
@@ -374,15 +374,12 @@ def record(
     if state.exists():
         trainer.restore(state)
     if main:
-        _rewind(folder, trainer.step or -1)  # step 0 is shown again
-        (folder / SAMPLES).mkdir(exist_ok=True)
+        history.cut(folder, trainer.step or -1)  # step 0 is shown again
     try:
         for seen in train(trainer, stop, lambda whole: files.write_whole(state, whole)):
             if main:
-                if seen.sheet is not None:
-                    files.write_whole(folder / SAMPLES / f"{seen.step:09d}.webp", picture(seen.sheet))
                 line = {k: getattr(seen, k) for k in ("step", "epoch", "items", "seconds", "done", "rate", "left", "terms", "says")}
-                files.append(folder / LOG, json.dumps({**line, "mark": seen.sheet is not None}))
+                history.note(folder, line, None if seen.sheet is None else picture(seen.sheet))
                 if seen.end:
                     finish(trainer, folder)
             yield seen
@@ -399,7 +396,7 @@ def finish(trainer: Trainer, folder: Path) -> checkpoint.Checkpoint:
 
     run, source = trainer.run, trainer.dataset.source
     trainer.averages |= trainer.kept  # the best ones, where patience is set
-    log = (folder / LOG).read_bytes() if (folder / LOG).exists() else b""
+    log = (folder / history.LOG).read_bytes() if (folder / history.LOG).exists() else b""
     terms: dict[str, float] = {}
     for line in log.splitlines():
         with contextlib.suppress(ValueError):
@@ -440,18 +437,3 @@ def picture(sheet: Any) -> bytes:
     out = io.BytesIO()
     Image.fromarray(sheet).save(out, "WEBP", lossless=True, method=2)
     return out.getvalue()
-
-
-def _rewind(folder: Path, step: int) -> None:
-    """Takes what was logged after `step` (or torn by a crash) out of the log and the samples: the run goes on from there."""
-    path = folder / LOG
-    if path.exists():
-        kept = []
-        for line in path.read_bytes().splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                if json.loads(line)["step"] <= step:
-                    kept.append(line)
-        files.write_whole(path, b"".join(line + b"\n" for line in kept))
-    for sample in (folder / SAMPLES).glob("*.webp"):
-        if int(sample.stem) > step:
-            sample.unlink()

@@ -16,19 +16,20 @@ ALL = {"*"}
 
 FLOORS = {
     "__init__": 0, "config": 1, "files": 1, "modality": 1, "samplers": 1, "nets": 1, "provenance": 1,
-    "model": 2, "modalities": 2, "jobs": 2, "models": 3, "data": 3, "checkpoint": 4, "latent": 4, "trainer": 5, "engine": 5,
+    "history": 2, "model": 2, "modalities": 2, "jobs": 3, "models": 3, "data": 3, "checkpoint": 4, "latent": 4, "trainer": 5, "engine": 5,
     "evaluation": 6, "publish": 6, "studio": 7, "cli": 7, "__main__": 8,
 }  # fmt: skip
 OURS = {
     "__init__": set(), "config": set(), "files": set(), "modality": set(), "samplers": set(), "nets": set(), "provenance": set(),
     "model": {"config", "modality"},
     "modalities": {"modality"},
-    "jobs": {"config", "files"},
+    "history": {"files"},
+    "jobs": {"config", "files", "history"},
     "models": {"model", "config", "nets", "samplers", "modality"},
     "data": {"config", "modalities", "modality", "provenance"},
     "latent": {"model"},
     "checkpoint": {"files", "model", "modality", "config", "provenance", "__init__"},
-    "trainer": {"checkpoint", "data", "files", "latent", "model", "config"},
+    "trainer": {"checkpoint", "data", "files", "history", "latent", "model", "config"},
     "engine": {"checkpoint", "latent", "model", "config", "modality", "provenance"},
     "evaluation": {"engine", "data", "modalities"},
     "studio": {"evaluation", "engine", "latent", "jobs", "data", "config", "checkpoint", "provenance", "publish", "model", "files"},
@@ -36,7 +37,7 @@ OURS = {
     "__main__": {"cli"},
 }  # fmt: skip
 THEIRS = {
-    "__init__": set(), "files": set(), "jobs": set(), "provenance": set(), "__main__": set(),
+    "__init__": set(), "files": set(), "history": set(), "jobs": set(), "provenance": set(), "__main__": set(),
     "config": {"pydantic"},
     "modality": {"torch"},
     "modalities": {"torch", "torchvision", "PIL", "soundfile", "numpy"},
@@ -154,7 +155,7 @@ def test_nothing_is_unpickled_evaluated_or_printed(path):
 HEAVY = ("torch", "torchvision", "gradio", "accelerate", "PIL", "numpy", "sklearn", "safetensors", "pandas")
 
 
-LIGHT = {"files": ("pydantic", "typer"), "config": ("typer",), "jobs": ("typer",), "cli": ("pydantic",)}
+LIGHT = {"files": ("pydantic", "typer"), "history": ("pydantic", "typer"), "config": ("typer",), "jobs": ("typer",), "cli": ("pydantic",)}
 
 
 @pytest.mark.parametrize("module", LIGHT)

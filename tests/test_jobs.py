@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from toys import tiny, wait_for
 
-from aigc_demo import checkpoint, files, jobs
+from aigc_demo import checkpoint, files, history, jobs
 from aigc_demo.jobs import JobError, Limits
 
 FOREVER = 10_000_000
@@ -234,7 +234,7 @@ def test_another_process_with_the_number_of_a_dead_run_is_not_taken_for_it(monke
 
 def test_a_log_is_read_as_it_grows_and_anew_when_it_was_rewound():
     folder = jobs.create(tiny("vae:tiny", 1), id="run")
-    log = folder / jobs.LOG
+    log = folder / history.LOG
 
     def line(step):
         return json.dumps({"step": step}).encode()

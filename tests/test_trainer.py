@@ -1,6 +1,7 @@
 """Training goes on where it stopped bit for bit, ends when it should, breaks with a sentence, and writes what it says."""
 
 import errno
+import io
 import itertools
 import json
 import math
@@ -18,7 +19,7 @@ import torch
 from PIL import Image
 from toys import FAMILIES, same_bytes, tiny
 
-from aigc_demo import checkpoint, data, files, model, trainer
+from aigc_demo import checkpoint, data, files, history, model, trainer
 from aigc_demo.config import ConfigError
 from aigc_demo.trainer import Trainer, TrainingError, record, train
 
@@ -98,13 +99,14 @@ def test_what_a_crash_left_behind_the_last_save_is_dropped(tmp_path):
     kept = (tmp_path / "log.jsonl").read_bytes()
     later = {"step": 6, "terms": {"loss": 1.0}}
     (tmp_path / "log.jsonl").write_bytes(kept + json.dumps(later).encode() + b'\n{"step": 7, "ter')
-    (tmp_path / "samples" / "000000006.webp").write_bytes(b"drawn after the last save")
+    pack = (tmp_path / "samples.pack").read_bytes()
+    (tmp_path / "samples.pack").write_bytes(pack + b"drawn after the last save")
     list(record(run, tmp_path))
     lines = log(tmp_path)
     assert later not in lines
     assert lines[: len(kept.splitlines())] == [json.loads(line) for line in kept.splitlines()]
     assert [line["step"] for line in lines][-1] == 8
-    assert not (tmp_path / "samples" / "000000006.webp").exists()
+    assert (tmp_path / "samples.pack").read_bytes()[: len(pack) + 4] == pack + b"RIFF", "the next sheet follows the last one that counts"
 
 
 def header(state, change):
@@ -393,10 +395,10 @@ def test_a_run_writes_its_log_its_samples_its_state_and_its_checkpoint(family, t
     assert all(math.isfinite(v) for line in lines for v in line["terms"].values())
     assert lines[-1]["left"] == 0
     assert {f"held-out {k}" for k in lines[1]["terms"]} <= lines[-1]["terms"].keys()
-    samples = sorted((tmp_path / "samples").iterdir())
-    assert [int(p.stem) for p in samples] == [line["step"] for line in lines if line["mark"]]
-    for path in samples:
-        with Image.open(path) as image:
+    marks = [line["mark"] for line in lines if line["mark"]]
+    assert [m["at"] for m in marks] == [0, *itertools.accumulate(m["bytes"] for m in marks)][:-1], "one after another, without a gap"
+    for mark in marks:
+        with Image.open(io.BytesIO(history.sheet(tmp_path, mark))) as image:
             assert image.format == "WEBP"
             assert image.width > 100
     made = checkpoint.read(tmp_path / "checkpoint")
