@@ -103,7 +103,7 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
             with gr.Tab(t("page.explore"), id="explore"):
                 pad = explore.tab(exploring, gpu)
             with gr.Tab(t("page.train"), id="train") as train_tab:
-                parts = train.tab(training, t, train_tab)
+                view = train.tab(training, t, train_tab)
 
         def attach(runs: dict, request: gr.Request):
             """On load: the run of the link, else the last one that this browser started."""
@@ -112,13 +112,12 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
             return id, gr.Timer(active=bool(id)), gr.Tabs(selected="train") if asked else gr.skip()
 
         quiet: dict[str, Any] = {**widgets.LIVE, "trigger_mode": "once"}
-        timer = parts["poll"]["outputs"][-1]
-        demo.load(attach, [parts["kept"]], [parts["following"], timer, tabs], **quiet).then(**parts["poll"], **widgets.LIVE)
+        demo.load(attach, [view.kept], [view.following, view.timer, tabs], **quiet).then(**view.poll, **widgets.LIVE)
 
         def show(id: str):
             return {"open": id, "again": True}, gr.Tabs(selected="explore")
 
-        parts["explore"].click(show, parts["following"], [pad, tabs], **quiet)
+        view.explore.click(show, view.following, [pad, tabs], **quiet)
     demo.i18n_words = t
     return demo
 

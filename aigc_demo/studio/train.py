@@ -1,4 +1,4 @@
-"""The Train tab: a form made from the config, and a view of a run's files that anyone with its link can follow."""
+"""The Train tab: a form made from the config, beside the view of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,10 @@ import gradio as gr
 
 from .. import checkpoint as checkpoints, config, data, files, jobs, model
 from ..config import ConfigError, Run, specs
-from . import widgets, words
+from . import runs, widgets, words
 
 FIRST_SHOWN = ("model.latent", "train.batch", "train.lr", "seed")  # the few that matter; the rest is in a fold
 ASKED = ("family", "preset", "train.budget", "train.unit", "data.source", "device")  # elsewhere in the form, or not the visitor's to choose
-REFRESH_SECONDS = 0.8
 UPLOADS_KEPT = 4 << 30  # bytes of uploaded zips on the disk, the oldest out first
 PREVIEW = 64  # items shown of a set
 
@@ -94,54 +92,11 @@ def _uploads() -> Path:
     return files.home() / "uploads"
 
 
-def status(seen: jobs.Seen, request: gr.Request | None) -> str:
-    """What happens now, in one line of the visitor's language."""
-    last = seen.points[-1] if seen.points else None
-    parts = [f"**{words.say(request, f'train.state.{seen.state}')}**"]
-    if last:
-        parts.append(words.say(request, "train.step", step=f"{last['step']:,}", epoch=f"{last['epoch']:.1f}"))
-    if last and seen.state == "running":
-        rate = next((p["rate"] for p in reversed(seen.points) if p["rate"]), 0)
-        parts.append(words.say(request, "train.rate", rate=f"{rate:,.0f}"))
-        if last["left"] is not None:
-            parts.append(words.say(request, "train.left", time=_clock(last["left"])))
-    elif last:
-        parts.append(words.say(request, "train.took", time=_clock(last["seconds"])))
-    if seen.state in ("failed", "waiting") or (last and last["says"]):
-        said = last["says"] if last and last["says"] and seen.state != "failed" else widgets.plain(seen.says)
-        parts.append(widgets.text(said))
-    return " · ".join(parts)
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def facts(seen: jobs.Seen) -> dict[str, Any]:
-    """A run as a program reads it."""
-    return {
-        "id": seen.id,
-        "state": seen.state,
-        "says": widgets.plain(seen.says),
-        "marks": list(seen.marks),
-        "checkpoint": seen.id if seen.checkpoint else None,
-        "command": widgets.plain(checkpoints.command(seen.run)),
-        "points": [*seen.points[:: max(1, len(seen.points) // widgets.MOST_POINTS)], *seen.points[-1:]],
-    }
-
-
-def tab(train: Train, t: gr.I18n, place: gr.Tab) -> dict[str, Any]:
-    """Lays out the tab in its `place`; returns the parts that the page's load and the Explore tab need."""
+def tab(train: Train, t: gr.I18n, place: gr.Tab) -> runs.View:
+    """Lays out the tab in its `place`; returns the view of a run, which the page's load and the Explore tab need."""
     presets = list(model.presets())
-    kept = gr.BrowserState({"owned": {}, "last": ""}, storage_key="aigc_runs", secret="runs of this browser")
-    # two states, so that an answer that was under way when a run began cannot write its older id over the new one
-    following = gr.State("")  # the id of the run in view
-    known = gr.State({"id": "", "state": "", "points": -1, "marks": 0})  # what the view shows of it
     changes = gr.State({})
     tell: dict[str, Any] = {}  # the event that writes the form's command; a State's own change does not fire for what gr.render changes
-    timer = gr.Timer(REFRESH_SECONDS, active=False)
 
     with gr.Row(elem_classes="train"):
         with gr.Column(scale=4, min_width=300, elem_classes="asks"):
@@ -172,89 +127,13 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab) -> dict[str, Any]:
                     begins, language=None, show_label=False, interactive=False, elem_id="train-command", lines=1, wrap_lines=True
                 )
         with gr.Column(scale=7, min_width=320, elem_classes="shows"):
-            with gr.Row(elem_classes="tight", equal_height=True):
-                line = gr.Markdown(t("train.nothing"), elem_id="train-status")
-                stop = gr.Button(t("train.stop"), visible=False, elem_id="train-stop", scale=0, min_width=240, size="md")
-                explore = gr.Button(
-                    t("train.explore"), variant="primary", visible=False, elem_id="train-explore", scale=0, min_width=180, size="md"
-                )
-            picture = widgets.picture(elem_id="train-picture")
-            when = gr.Slider(0, 1, value=0, step=1, label=t("train.when"), visible=False, elem_id="train-when", buttons=[])
-            with gr.Row(elem_classes="curves"):
-                chart = {
-                    "x": "step",
-                    "y": "value",
-                    "color": "term",
-                    "x_title": "step",
-                    "height": 210,
-                    "tooltip": "axis",
-                    "visible": False,
-                    "buttons": [],
-                }
-                learning = gr.LinePlot(title=t("train.learning"), y_title="loss", elem_id="train-curves", min_width=300, **chart)
-                held = gr.LinePlot(title=t("train.held"), y_title="loss", elem_id="train-held", min_width=300, **chart)
-            link = gr.Textbox(label=t("train.link"), visible=False, interactive=False, buttons=["copy"], elem_id="train-link", max_lines=1)
+            view = runs.View(t)
 
-    view = [line, picture, when, learning, held, stop, explore, link, command, known, timer]
-
-    def follow(id: str, now: dict, runs: dict, at: float, request: gr.Request):
-        """What the view shows of run `id`, of which it knows `now`; parts that did not change are skipped."""
-        if not id:
-            return [gr.skip()] * len(view)
-        try:
-            seen = jobs.watch(id)
-        except jobs.JobError as error:
-            gone = {"id": id, "state": jobs.ENDED[-1], "points": -1, "marks": 0}
-            return [widgets.text(widgets.sentence(error)), *[gr.skip()] * (len(view) - 3), gone, gr.Timer(active=False)]
-        live, fresh = seen.state not in jobs.ENDED, now["points"] < 0 or now["id"] != id
-        changed = fresh or seen.state != now["state"]
-        points, count = len(seen.points), len(seen.marks)
-        more_marks = count != now["marks"] or fresh
-        at_end = fresh or at >= now["marks"] - 1
-        shown = gr.skip()
-        if count and more_marks and at_end:
-            shown = widgets.inline(jobs.mark(seen.id, seen.marks[-1]), words.say(request, "train.picture"))
-        # curves are redrawn with each mark and at the end, not at each tick: a redraw costs the browser a third of a second
-        redraw = points > 1 and (fresh or changed or more_marks)
-        train_curve, held_curve = (_plot(seen.points, side) if redraw else gr.skip() for side in (False, True))
-        scrub = gr.skip()
-        if more_marks:
-            top = max(1, count - 1)
-            scrub = gr.Slider(maximum=top, visible=count > 1, **({"value": max(0, count - 1)} if at_end else {}))
-        mine = seen.id in runs.get("owned", {})
-        rest = [gr.skip()] * 4
-        if changed:
-            rest = [
-                gr.Button(visible=live and mine),
-                gr.Button(visible=seen.checkpoint and not live),
-                gr.Textbox(_link(seen.id, request), visible=True),
-                widgets.plain(checkpoints.command(seen.run)),
-            ]
-        now = {"id": seen.id, "state": seen.state, "points": points, "marks": count}
-        return [status(seen, request), shown, scrub, train_curve, held_curve, *rest, now, gr.Timer(active=live)]
-
-    def follow_anew(id: str, now: dict, runs: dict, at: float, request: gr.Request):
-        """The whole view, for a tab that has just been opened: while it was hidden it had no components to update."""
-        return follow(id, {**now, "id": ""}, runs, at, request)
-
-    def begin_run(source: str, preset: str, budget: float, unit: str, changes: dict, runs: dict, request: gr.Request):
+    def begin_run(source: str, preset: str, budget: float, unit: str, changes: dict, kept: dict, request: gr.Request):
         id, owner = widgets.told(train.start, source, preset, budget, unit, changes)
-        owned = {**dict(list(runs.get("owned", {}).items())[-50:]), id: owner}
-        cleared = [gr.Slider(value=0, visible=False), gr.LinePlot(visible=False), gr.LinePlot(visible=False)]
-        return [{"owned": owned, "last": id}, words.say(request, "train.begun"), {}, *cleared, id, gr.Timer(active=True)]
-
-    def scrub(id: str, at: float, request: gr.Request):
-        try:
-            marks = jobs.watch(id).marks
-            if not marks:
-                return gr.skip()
-            return widgets.inline(jobs.mark(id, marks[min(int(at), len(marks) - 1)]), words.say(request, "train.picture"))
-        except jobs.JobError:
-            return gr.skip()
-
-    def end_run(id: str, runs: dict, request: gr.Request):
-        widgets.told(jobs.stop, id, runs.get("owned", {}).get(id, ""))
-        return words.say(request, "train.stopping"), gr.Button(visible=False)
+        owned = {**dict(list(kept.get("owned", {}).items())[-50:]), id: owner}
+        begun = {view.kept: {"owned": owned, "last": id}, view.line: words.say(request, "train.begun"), view.picture: {}}
+        return begun | view.emptied | {view.following: id, view.timer: gr.Timer(active=True)}
 
     def choose(path: str | None, request: gr.Request):
         if not path:
@@ -274,44 +153,33 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab) -> dict[str, Any]:
     def look(source: str, id: str):
         """Shows the chosen set where no run is in view."""
         if id:
-            return [gr.skip()] * len(data_view)
+            return {view.line: gr.skip()}
         sheet, says = widgets.told(train.look, source)
-        hidden = [
-            gr.Slider(visible=False),
-            gr.LinePlot(visible=False),
-            gr.LinePlot(visible=False),
-            gr.Button(visible=False),
-            gr.Textbox(visible=False),
-        ]
-        return [widgets.inline(sheet, says, "image/png"), widgets.text(says), *hidden]
+        return {view.picture: widgets.inline(sheet, says, "image/png"), view.line: widgets.text(says)} | view.emptied
 
-    data_view = [picture, line, when, learning, held, explore, link]
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    poll = {"fn": follow, "inputs": [following, known, kept, when], "outputs": view}
-    waited: dict[str, Any] = {"show_progress_on": [picture], **quiet, "show_progress": "full"}
-    uploaded = upload.upload(choose, upload, [source, picture, line], **waited)
-    show = {"fn": look, "inputs": [source, following], "outputs": data_view, **waited}
-    looked = source.input(leave, [following, known], following, **widgets.LIVE).then(**show)
-    opened = place.select(**{**poll, "fn": follow_anew}, **widgets.LIVE).then(**show)
+    quiet = runs.QUIET
+    waited: dict[str, Any] = {"show_progress_on": [view.picture], **quiet, "show_progress": "full"}
+    uploaded = upload.upload(choose, upload, [source, view.picture, view.line], **waited)
+    show = {"fn": look, "inputs": [source, view.following], "outputs": [view.picture, view.line, *view.emptied], **waited}
+    looked = source.input(leave, [view.following, view.known], view.following, **widgets.LIVE).then(**show)
+    opened = place.select(**{**view.poll, "fn": runs.follow_anew}, **widgets.LIVE).then(**show)
     begun = begin.click(
         begin_run,
-        [source, preset, budget, unit, changes, kept],
-        [kept, line, picture, when, learning, held, following, timer],
+        [source, preset, budget, unit, changes, view.kept],
+        [view.kept, view.line, view.picture, *view.emptied, view.following, view.timer],
         cancels=[uploaded, looked, opened],  # else a set that was still being read would take the run's place
         **quiet,
     )
-    begun.success(None, kept, None, js="(runs) => { history.replaceState(null, '', `?run=${runs.last}`); }", **quiet).then(
-        **poll, **widgets.LIVE
+    begun.success(None, view.kept, None, js="(runs) => { history.replaceState(null, '', `?run=${runs.last}`); }", **quiet).then(
+        **view.poll, **widgets.LIVE
     )
-    timer.tick(**poll, **{**widgets.LIVE, "trigger_mode": "once"})
-    when.input(scrub, [following, when], picture, **widgets.LIVE)
-    stop.click(end_run, [following, kept], [line, stop], **quiet)
+    view.wire()
     form = [source, preset, budget, unit, changes]
     tell.update(fn=_line(train), inputs=form, outputs=command, **widgets.LIVE)
     gr.on([source.change, budget.change, unit.change], **tell)
     preset.change(dict, None, changes, **quiet).then(**tell)
     _endpoints(train)
-    return {"following": following, "kept": kept, "explore": explore, "poll": poll}
+    return view
 
 
 def _fields(chosen: str, changes: gr.State, t: gr.I18n, tell: dict[str, Any]) -> None:
@@ -350,16 +218,6 @@ def _line(train: Train):
             return f"# {widgets.sentence(error)}".replace("\n", "\n# ")
 
     return line
-
-
-def _plot(points: tuple[dict[str, Any], ...], held_out: bool) -> Any:
-    table, colours = widgets.curves(points, held_out)
-    return gr.LinePlot(table, color_map=colours, colors_in_legend=[k for k, c in colours.items() if len(c) == 7], visible=len(table) > 1)
-
-
-def _link(id: str, request: gr.Request | None) -> str:
-    root = request.headers.get("origin") or f"{request.url.scheme}://{request.url.netloc}" if request else ""
-    return f"{root}/?run={id}"
 
 
 def _endpoints(train: Train) -> None:
@@ -402,36 +260,6 @@ def _endpoints(train: Train) -> None:
         id, owner = widgets.told(train.start, data, preset, budget, unit, changes)
         return {"id": id, "owner": owner}
 
-    def train_watch(run: str) -> dict:
-        """Say how a run goes: its state, its losses from step 0, the steps that have a picture, and its checkpoint once there is one.
-
-        Args:
-            run: the id that train_start returned.
-        """
-        return facts(widgets.told(jobs.watch, run))
-
-    def train_mark(run: str, step: int) -> str:
-        """The picture of a run's fixed latents at one of the steps that train_watch lists as marks.
-
-        Args:
-            run: the run's id.
-            step: the step.
-        """
-        return widgets.served(widgets.told(jobs.mark, run, step), f"{step}.webp")
-
-    def train_stop(run: str, owner: str) -> str:
-        """Stop a run and keep what it learnt.
-
-        Args:
-            run: the run's id.
-            owner: the token that train_start returned with it.
-        """
-        widgets.told(jobs.stop, run, owner)
-        deadline = time.monotonic() + 30
-        while jobs.watch(run).state not in jobs.ENDED and time.monotonic() < deadline:
-            time.sleep(0.2)
-        return jobs.watch(run).state
-
     def data_sources() -> list[dict]:
         """List the sets that can be trained on."""
         return [{"name": s.name, "title": s.title, "licence": s.licence, "url": s.url} for s in data.sources()] + [
@@ -450,9 +278,9 @@ def _endpoints(train: Train) -> None:
         """
         return widgets.served(widgets.told(train.look, source)[0], "data.png")
 
-    for function in (train_presets, train_settings, train_start, train_watch, train_stop, data_sources):
-        gr.api(function, api_name=function.__name__, queue=function is train_stop)
-    widgets.endpoint(train_mark, gr.Image(visible=False))
+    for function in (train_presets, train_settings, train_start, data_sources):
+        gr.api(function, api_name=function.__name__, queue=False)
+    runs.endpoints()
     widgets.endpoint(data_look, gr.Image(visible=False))
     dropped = gr.File(visible=False, file_types=[".zip"], type="filepath")
     gr.Button(visible=False).click(data_upload, dropped, gr.Textbox(visible=False), api_name="data_upload")
