@@ -23,6 +23,7 @@ from torch import Tensor
 
 from . import __version__, files, modality as modalities
 from .config import ConfigError, Fields, Run, check
+from .latent import Directions
 from .modality import Modality
 from .model import Model, build, changed
 
@@ -35,6 +36,7 @@ CONFIG, WEIGHTS, CARD, LOG, SAMPLES, DIRECTIONS = (
     "directions.safetensors",
 )
 LARGEST_CONFIG, LARGEST_WEIGHTS = 1 << 20, 4 << 30  # bytes
+LONGEST_NAME = 64  # characters of a direction's name
 
 
 class CheckpointError(ValueError):
@@ -260,24 +262,34 @@ def load(checkpoint: Checkpoint, device: str = "cpu") -> Model:
     return model.requires_grad_(False).eval()
 
 
-def write_directions(checkpoint: Checkpoint, directions: Tensor, effects: Tensor) -> None:
-    """Stores directions (K, *latent) and their effects (K,) beside the weights that they were found for. Raises files.StorageError."""
-    tensors = {"directions": directions.contiguous(), "effects": effects.contiguous()}
-    files.write_whole(checkpoint.path / DIRECTIONS, safetensors.torch.save(tensors, {"weights": checkpoint.manifest.weights}))
+def write_directions(checkpoint: Checkpoint, found: Directions) -> None:
+    """Stores directions beside the weights that they were found for. Raises files.StorageError."""
+    tensors = {"directions": found.vectors.detach().cpu().contiguous(), "effects": found.effects.detach().cpu().contiguous()}
+    said = {"weights": checkpoint.manifest.weights, "methods": json.dumps(found.methods), "names": json.dumps(found.names)}
+    files.write_whole(checkpoint.path / DIRECTIONS, safetensors.torch.save(tensors, said))
 
 
-def read_directions(checkpoint: Checkpoint) -> tuple[Tensor, Tensor] | None:
-    """Directions (K, *latent) and effects (K,), or None where none are stored for these weights."""
+def read_directions(checkpoint: Checkpoint) -> Directions | None:
+    """The directions that are stored for these weights, or None where there are none that can be used."""
     path = checkpoint.path / DIRECTIONS
     try:
         with safetensors.safe_open(path, "pt") as f:
-            if (f.metadata() or {}).get("weights") != checkpoint.manifest.weights:
+            said = f.metadata() or {}
+            if said.get("weights") != checkpoint.manifest.weights:
                 return None
-            directions, effects = f.get_tensor("directions").float(), f.get_tensor("effects").float()
-    except (OSError, safetensors.SafetensorError):
+            vectors, effects = f.get_tensor("directions").float(), f.get_tensor("effects").float()
+        # files of version 0.1.0 say neither: all of theirs were found by their Jacobian
+        methods, names = (json.loads(said[k]) if k in said else [v] * len(effects) for k, v in (("methods", "jacobian"), ("names", "")))
+    except (OSError, safetensors.SafetensorError, ValueError, RecursionError, TypeError):
         return None
-    fits = directions.dim() >= 2 and effects.shape == directions.shape[:1] and directions.isfinite().all() and effects.isfinite().all()
-    return (directions, effects) if fits else None
+    fits = vectors.dim() >= 2 and effects.shape == vectors.shape[:1] and vectors.isfinite().all() and effects.isfinite().all()
+    if not fits or not all(_words(texts, len(effects)) for texts in (methods, names)):
+        return None
+    return Directions(vectors, effects, tuple(methods), tuple(names))
+
+
+def _words(texts: Any, count: int) -> bool:
+    return isinstance(texts, list) and len(texts) == count and all(isinstance(t, str) and len(t) <= LONGEST_NAME for t in texts)
 
 
 def shelf(*folders: Path) -> list[Checkpoint]:

@@ -69,12 +69,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Warm:
-    """A model in memory with what its sliders need: directions (K, *latent) and effects (K,)."""
+    """A model in memory with what its sliders need: directions (K, *latent) with their effects, methods and names (latent.Directions)."""
 
     checkpoint: Checkpoint
     model: Model
     directions: Tensor
     effects: Tensor
+    methods: tuple[str, ...]
+    names: tuple[str, ...]
 
     @property
     def bytes(self) -> int:
@@ -106,9 +108,9 @@ class Engine:
             if stored is None:
                 with self._compute:
                     stored = latent.directions(model, found.manifest.run.seed)
-            if stored[0].shape[1:] != model.latent:
+            if stored.vectors.shape[1:] != model.latent:
                 raise CheckpointError(f"{found.path / checkpoints.DIRECTIONS}: holds directions of another latent")
-            made = Warm(found, model, stored[0].to(self.device), stored[1])
+            made = Warm(found, model, stored.vectors.to(self.device), stored.effects, stored.methods, stored.names)
             with self._lock:
                 self._warm[found.digest] = made
                 while len(self._warm) > 1 and sum(w.bytes for w in self._warm.values()) > self.memory:

@@ -428,7 +428,7 @@ def finish(trainer: Trainer, folder: Path) -> checkpoint.Checkpoint:
         {checkpoint.SAMPLES: picture(trainer.draw()), checkpoint.LOG: log},
     )
     with trainer.averaged() as model:
-        checkpoint.write_directions(made, *latent.directions(model, run.seed))
+        checkpoint.write_directions(made, latent.directions(model, run.seed))
     return made
 
 

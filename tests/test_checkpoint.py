@@ -8,6 +8,7 @@ import pickle
 import resource
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 import safetensors.torch
@@ -385,11 +386,12 @@ def test_other_files_beside_a_checkpoint_are_not_opened(name, made):
 
 def test_directions_of_other_weights_or_broken_ones_are_not_used(made):
     found = checkpoint.read_directions(made)
-    assert found[0].shape[1:] == checkpoint.load(made).latent
+    assert found.vectors.shape[1:] == checkpoint.load(made).latent
     path = made.path / "directions.safetensors"
     good = path.read_bytes()
     tensors = safetensors.torch.load(good)
     metadata = {"weights": made.manifest.weights}
+    empty = [""] * len(found)
     bad = {
         "cut": good[:-1],
         "other weights": safetensors.torch.save(tensors, {"weights": "0" * 64}),
@@ -398,12 +400,31 @@ def test_directions_of_other_weights_or_broken_ones_are_not_used(made):
         "not finite": safetensors.torch.save({**tensors, "effects": tensors["effects"] / 0}, metadata),
         "flat": safetensors.torch.save({"directions": torch.zeros(3), "effects": torch.zeros(3)}, metadata),
         "missing": safetensors.torch.save({"directions": tensors["directions"]}, metadata),
+        **{
+            f"names {names!r:.20}": safetensors.torch.save(tensors, {**metadata, "names": names})
+            for names in ("", "no JSON", "{}", "[1]", *map(json.dumps, (empty[1:], [*empty[1:], 7], [*empty[1:], "x" * 65])))
+        },
+        "deep": safetensors.torch.save(tensors, {**metadata, "methods": "[" * 100_000}),
     }
     for name, data in bad.items():
         path.write_bytes(data)
         assert checkpoint.read_directions(made) is None, name
     path.write_bytes(good)
-    assert torch.equal(checkpoint.read_directions(made)[0], found[0])
+    assert torch.equal(checkpoint.read_directions(made).vectors, found.vectors)
+
+
+def test_directions_keep_their_methods_and_names_and_files_without_them_are_read(made):
+    found = checkpoint.read_directions(made)
+    named = replace(found, methods=("pca",) * len(found), names=("slant", *[""] * (len(found) - 2), "我的"))
+    checkpoint.write_directions(made, named)
+    again = checkpoint.read_directions(made)
+    assert (again.methods, again.names) == (named.methods, named.names)
+    assert torch.equal(again.effects, found.effects)
+    path = made.path / "directions.safetensors"
+    path.write_bytes(safetensors.torch.save(safetensors.torch.load_file(path), {"weights": made.manifest.weights}))
+    old = checkpoint.read_directions(made)
+    assert (set(old.methods), set(old.names)) == ({"jacobian"}, {""})
+    assert torch.equal(old.vectors, found.vectors)
 
 
 # The shelf, and names

@@ -16,7 +16,7 @@ ALL = {"*"}
 
 FLOORS = {
     "__init__": 0, "config": 1, "files": 1, "modality": 1, "samplers": 1, "nets": 1, "provenance": 1,
-    "history": 2, "model": 2, "modalities": 2, "jobs": 3, "models": 3, "data": 3, "checkpoint": 4, "latent": 4, "trainer": 5, "engine": 5,
+    "history": 2, "model": 2, "modalities": 2, "jobs": 3, "models": 3, "data": 3, "latent": 3, "checkpoint": 4, "trainer": 5, "engine": 5,
     "evaluation": 6, "publish": 6, "studio": 7, "cli": 7, "__main__": 8,
 }  # fmt: skip
 OURS = {
@@ -28,7 +28,7 @@ OURS = {
     "models": {"model", "config", "nets", "samplers", "modality"},
     "data": {"config", "modalities", "modality", "provenance"},
     "latent": {"model"},
-    "checkpoint": {"files", "model", "modality", "config", "provenance", "__init__"},
+    "checkpoint": {"files", "latent", "model", "modality", "config", "provenance", "__init__"},
     "trainer": {"checkpoint", "data", "files", "history", "latent", "model", "config"},
     "engine": {"checkpoint", "latent", "model", "config", "modality", "provenance"},
     "evaluation": {"engine", "data", "modalities"},

@@ -37,7 +37,8 @@ def matrix(rank=8, seed=0):
 @pytest.mark.parametrize("shape", [(8,), (2, 4)])
 def test_the_directions_of_a_linear_model_are_its_singular_vectors(classes, shape):
     weight, v = matrix()
-    found, effects = latent.directions(Linear(weight, classes, shape), seed=3, count=5)
+    known = latent.directions(Linear(weight, classes, shape), seed=3, count=5)
+    found, effects = known.vectors, known.effects
     assert found.shape == (5, *shape)
     agreement = (found.flatten(1) @ v[:, :5]).abs()
     torch.testing.assert_close(agreement, torch.eye(5), atol=1e-3, rtol=0)
@@ -46,16 +47,17 @@ def test_the_directions_of_a_linear_model_are_its_singular_vectors(classes, shap
 
 def test_the_effect_is_what_a_step_changes():
     model = Linear(matrix()[0])
-    found, effects = latent.directions(model)
+    known = latent.directions(model)
     z = torch.randn(1, 8, generator=torch.Generator().manual_seed(1))
-    for direction, effect in zip(found, effects, strict=True):
+    for direction, effect in zip(known.vectors, known.effects, strict=True):
         change = model.sample(z + direction, None) - model.sample(z, None)
         torch.testing.assert_close(change.square().mean().sqrt(), effect, rtol=1e-3, atol=1e-6)
 
 
 def test_the_directions_of_every_family_are_orthonormal_ordered_and_repeatable(made):
     built = checkpoint.load(made)
-    found, effects = latent.directions(built, seed=1)
+    known = latent.directions(built, seed=1)
+    found, effects = known.vectors, known.effects
     size = int(torch.tensor(built.latent).prod())
     assert found.shape == (min(10, size), *built.latent)
     flat = found.flatten(1)
@@ -63,8 +65,8 @@ def test_the_directions_of_every_family_are_orthonormal_ordered_and_repeatable(m
     assert (effects[:-1] >= effects[1:]).all()
     assert effects[0] > 0
     again = latent.directions(built, seed=1)
-    assert torch.equal(again[0], found)
-    assert torch.equal(again[1], effects)
+    assert torch.equal(again.vectors, found)
+    assert torch.equal(again.effects, effects)
     biggest = flat.gather(1, flat.abs().argmax(1, keepdim=True))
     assert (biggest > 0).all(), "a sign that every machine agrees on"
 

@@ -407,7 +407,7 @@ def test_a_run_writes_its_log_its_samples_its_state_and_its_checkpoint(family, t
     assert (made.path / "log.jsonl").read_bytes() == (tmp_path / "log.jsonl").read_bytes()
     assert made.manifest.training.steps == 6
     assert made.manifest.training.terms == {k: v for line in lines for k, v in line["terms"].items()}
-    assert checkpoint.read_directions(made)[0].shape[1:] == checkpoint.load(made).latent
+    assert checkpoint.read_directions(made).vectors.shape[1:] == checkpoint.load(made).latent
 
 
 # Several processes

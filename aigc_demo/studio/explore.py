@@ -70,6 +70,8 @@ class Explore:
             "classes": list(c.manifest.classes) if warm.model.classes else [],
             "latent": warm.model.latent[0],
             "effects": [round(e, 5) for e in warm.effects.tolist()],
+            "methods": list(warm.methods),
+            "names": list(warm.names),
             "reach": REACH,
             "sampling": [_spec(s) for s in specs(warm.model.Sampling)],
             "data": source.title or source.name,

@@ -1,19 +1,37 @@
-"""Mathematics on latents: the directions of largest effect, points on them, and interpolation."""
+"""Directions in a latent space: found by what they change, with their effects, methods and names."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .model import Model, draw_latents, key
+from ..model import Model, draw_latents, key
 
 EXAMPLES = 24  # latents at which the effect is measured
 STEP = 0.5  # standard deviations: wide enough for what a slider shows, narrow enough for a derivative
 
 
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """The sliders of a checkpoint, of the largest effect first.
+
+    `vectors` (K, *latent) are of length one, `effects` (K,) the root mean square change of x a unit; `methods` says how each was found,
+    and `names` what it changes: the key of a word that the page translates, a text as it is, or "" where nothing was found to say."""
+
+    vectors: Tensor
+    effects: Tensor
+    methods: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.effects)
+
+
 @torch.no_grad()
-def directions(model: Model, seed: int = 0, count: int = 10) -> tuple[Tensor, Tensor]:
-    """The `count` orthonormal directions (K, *latent) along which x changes most, and their effects (K,), largest first.
+def directions(model: Model, seed: int = 0, count: int = 10) -> Directions:
+    """The `count` orthonormal directions along which x changes most.
 
     They are the leading eigenvectors of E_z[J(z)^T J(z)], J the Jacobian of x by z (as in Ramesh et al. 2018, arXiv:1812.01161), with J by
     central differences; an effect is the root of its eigenvalue over the number of pixels: the root mean square change of x a unit of z."""
@@ -33,20 +51,5 @@ def directions(model: Model, seed: int = 0, count: int = 10) -> tuple[Tensor, Te
     order = values.argsort(descending=True)[: min(count, size)]
     found = vectors[:, order].T
     found = found * torch.where(found.gather(1, found.abs().argmax(1, keepdim=True)) < 0, -1.0, 1.0)  # a sign that every machine agrees on
-    return found.float().view(-1, *model.latent), values[order].clamp(min=0).sqrt().float()
-
-
-def moved(latents: Tensor, directions: Tensor, amounts: Tensor) -> Tensor:
-    """Latents (N, *latent) moved along directions (K, *latent) by amounts (N, K), in standard deviations."""
-    return latents + torch.einsum("nk,k...->n...", amounts, directions)
-
-
-def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Points (T, *latent) on the great arc from a to b at t (T,) in 0 to 1, radii interpolated (White 2016, arXiv:1609.04468)."""
-    shape, a, b, t = a.shape, a.flatten(), b.flatten(), t.view(-1, 1)
-    ra, rb = a.norm().clamp(min=1e-8), b.norm().clamp(min=1e-8)
-    angle = torch.acos((a @ b / (ra * rb)).clamp(-1, 1))
-    if angle < 1e-4 or angle > torch.pi - 1e-4 or min(ra, rb) <= 1e-8:  # no arc: one way, opposite ways, or none
-        return (a + t * (b - a)).view(-1, *shape)
-    arc = (torch.sin((1 - t) * angle) * a / ra + torch.sin(t * angle) * b / rb) / torch.sin(angle)
-    return (arc * (ra + t * (rb - ra))).view(-1, *shape)
+    effects = values[order].clamp(min=0).sqrt().float()
+    return Directions(found.float().view(-1, *model.latent), effects, ("jacobian",) * len(order), ("",) * len(order))
