@@ -326,13 +326,11 @@ def sample(
         for i in range(0, n, 256):
             made += kind.draw(requests[i : i + 256], name=found)
             show(len(made) / n, f"{len(made):,} of {n:,}")
-    modality = found.modality
     if out.suffix.lower() == ".png":
-        one = n == 1  # a single picture carries its recipe
-        files.write_whole(out, modality.write(made[0].item, made[0].request.recipe(made[0].digest)) if one else kind.sheet(made, columns))
+        files.write_whole(out, kind.file(made[0]) if n == 1 else kind.sheet(made, columns))
     else:
         for s in made:
-            files.write_whole(out / f"{s.request.seed}-{s.request.index:06d}.png", modality.write(s.item, s.request.recipe(s.digest)))
+            files.write_whole(out / f"{s.request.seed}-{s.request.index:06d}.png", kind.file(s))
     typer.echo(
         json.dumps({"out": str(out), "n": n, "seed": seed, "checkpoint": found.name, "digest": found.digest})
         if as_json

@@ -17,7 +17,9 @@ from torch import Tensor
 from . import checkpoint as checkpoints, latent
 from .checkpoint import Checkpoint, CheckpointError
 from .config import ConfigError, Fields, check
+from .modality import Modality
 from .model import Model, draw_latents
+from .provenance import label
 
 SPAN = 8.0  # how far a slider or a latent's number may go, in standard deviations
 AT_ONCE = 64  # samples in one forward pass
@@ -150,12 +152,21 @@ class Engine:
                     items.append(warm.checkpoint.modality.decode(x.float().cpu()))
         return [Sample(item, r, warm.checkpoint.digest) for item, r in zip(torch.cat(items), requests, strict=True)]
 
+    def file(self, sample: Sample) -> bytes:
+        """The sample as a file, with its recipe and its label inside. Raises CheckpointError, and LabelError for a provider's bad code."""
+        recipe = sample.request.recipe(sample.digest)
+        return label.put(self._modality(sample).write(sample.item, recipe), label.xmp(recipe))
+
     def sheet(self, samples: Sequence[Sample], columns: int = 8) -> bytes:
-        """Samples of one checkpoint, in rows, as a PNG. Raises CheckpointError."""
-        warm = self._take(samples[0].digest) or self.warm(samples[0].request.checkpoint)
+        """Samples of one checkpoint, in rows, as a labelled PNG that says what their recipes share. Raises as `file`."""
         out = io.BytesIO()
-        Image.fromarray(warm.checkpoint.modality.sheet(torch.stack([s.item for s in samples]), columns)).save(out, "PNG")
-        return out.getvalue()
+        Image.fromarray(self._modality(samples[0]).sheet(torch.stack([s.item for s in samples]), columns)).save(out, "PNG")
+        recipes = [s.request.recipe(s.digest) for s in samples]
+        shared = {k: v for k, v in recipes[0].items() if all(r.get(k) == v for r in recipes)}
+        return label.put(out.getvalue(), label.xmp({**shared, "samples": len(samples), "columns": columns}))
+
+    def _modality(self, sample: Sample) -> Modality:
+        return (self._take(sample.digest) or self.warm(sample.request.checkpoint)).checkpoint.modality
 
     def _inputs(self, warm: Warm, requests: Sequence[Request]) -> tuple[Tensor, Tensor | None, Fields]:
         """Latents (N, *latent), labels (N,) and the sampling settings of `requests`."""

@@ -116,11 +116,10 @@ class Explore:
         return {"numbers": [round(v, 4) for v in self.engine.latents(request(state))]}
 
     def file(self, state: dict[str, Any]) -> tuple[bytes, str]:
-        """The picture of a state as a PNG with its recipe inside, and its file's name."""
+        """The picture of a state as a PNG with its recipe and its label inside, and its file's name."""
         asked = request(state)
         sample = self.engine.draw([asked])[0]
-        modality = self.engine.warm(asked.checkpoint).checkpoint.modality
-        return modality.write(sample.item, asked.recipe(sample.digest)), f"{asked.checkpoint}-{asked.seed}.png"
+        return self.engine.file(sample), f"{asked.checkpoint}-{asked.seed}.png"
 
     def save(self, state: dict[str, Any]) -> dict[str, str]:
         """The PNG of `file`, for the page's download button."""

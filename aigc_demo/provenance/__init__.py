@@ -1,0 +1,1 @@
+"""Where content comes from, said in the file itself."""
