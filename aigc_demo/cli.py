@@ -287,6 +287,7 @@ def sample(
     number: Annotated[
         list[str] | None, typer.Option("--number", metavar="K=VALUE", help="Set number K (from 1) of the latent; repeatable.")
     ] = None,
+    place: Annotated[str, typer.Option(metavar="X,Y", help="The latent at this place of the seed's endless lattice.")] = "",
     set: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A sampling setting, such as truncation=0.7; repeatable.")
     ] = None,
@@ -304,6 +305,7 @@ def sample(
     if out.suffix and out.suffix.lower() != ".png":
         raise ConfigError(f"--out: {out} is neither a .png nor a folder")
     moves = {k - 1: v for k, v in _pairs("--slider", slider)}
+    where = tuple(_numbers("--place", place, float)) if place else None
     kind = engine.Engine(device="cpu")
     sampling = {}
     for change in set or []:
@@ -318,6 +320,7 @@ def sample(
             {k - 1: v for k, v in _pairs("--number", number)},
             (classes.index(label) if label in classes else int(label)) if label else None,
             sampling,
+            where,
         )
         for i in range(n)
     ]
@@ -336,6 +339,16 @@ def sample(
         if as_json
         else f"{n} from {found.name}: {out}"
     )
+
+
+def _numbers(flag: str, text: str, kind: type) -> list:
+    """`1,2.5` as numbers. Raises ConfigError."""
+    from .config import ConfigError
+
+    try:
+        return [kind(word) for word in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"{flag} {text[:80]}: write it as numbers with commas between, such as 1,2") from None
 
 
 def _pairs(flag: str, texts: list[str] | None) -> list[tuple[int, float]]:

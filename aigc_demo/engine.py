@@ -7,7 +7,8 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -22,6 +23,8 @@ from .model import Model, draw_latents
 from .provenance import label
 
 SPAN = 8.0  # how far a slider or a latent's number may go, in standard deviations
+FAR = 1_000_000  # how far a place on the lattice may lie from its middle
+DIGITS = 5  # decimals of a pinned latent's numbers: far below what a pixel of 8 bits can show
 AT_ONCE = 64  # samples in one forward pass
 
 
@@ -33,8 +36,9 @@ class Superseded(Exception):
 class Request:
     """One sample, fully described: the latent that (seed, index) draws, with single numbers of it set, then moved along the directions.
 
-    `numbers` maps a latent's position to its value, `sliders` are amounts along the checkpoint's directions, both in standard deviations;
-    `label` is the class where the model is conditional; `sampling` holds the family's sampling settings."""
+    With `place`, two numbers (x, y), the latent is the one at that place of the seed's lattice (latent.on_lattice) instead. `numbers` maps
+    a latent's position to its value, `sliders` are amounts along the checkpoint's directions, both in standard deviations; `label` is the
+    class where the model is conditional; `sampling` holds the family's sampling settings."""
 
     checkpoint: str
     seed: int = 0
@@ -43,6 +47,7 @@ class Request:
     numbers: dict[int, float] = field(default_factory=dict)
     label: int | None = None
     sampling: dict[str, Any] = field(default_factory=dict)
+    place: tuple[float, float] | None = None
 
     def __post_init__(self):
         for name, value in (("seed", self.seed), ("index", self.index), *(("numbers", at) for at in self.numbers)):
@@ -54,6 +59,13 @@ class Request:
             for value in values:
                 if not isinstance(value, (int, float)) or not abs(value) <= SPAN:  # a NaN is not
                     raise ConfigError(f"{name}: {value} is not a number from {-SPAN:g} to {SPAN:g}")
+        if self.place is not None and not (len(self.place) == 2 and all(isinstance(v, (int, float)) and abs(v) <= FAR for v in self.place)):
+            raise ConfigError(f"place: {self.place!r:.80} is not two numbers from {-FAR:,} to {FAR:,}")
+
+    def pinned(self, z: Tensor) -> Request:
+        """This request with every number of its latent set to those of z (*latent), within the span, and no slider moved."""
+        numbers = {i: round(max(-SPAN, min(SPAN, v)), DIGITS) for i, v in enumerate(z.flatten().tolist())}
+        return replace(self, numbers=numbers, sliders=(), place=None)
 
     def recipe(self, digest: str) -> dict[str, Any]:
         """What a file carries so that the sample can be drawn again."""
@@ -172,8 +184,8 @@ class Engine:
         """Latents (N, *latent), labels (N,) and the sampling settings of `requests`."""
         model, classes = warm.model, warm.checkpoint.manifest.classes
         sampling = check(model.Sampling, requests[0].sampling, "sampling.")
-        drawn = {key: draw_latents(model.latent, key[0], [key[1]])[0] for key in {(r.seed, r.index) for r in requests}}
-        latents = torch.stack([drawn[r.seed, r.index] for r in requests]).to(self.device)
+        drawn = {key: _drawn(model, *key) for key in {(r.seed, r.index, r.place) for r in requests}}
+        latents = torch.stack([drawn[r.seed, r.index, r.place] for r in requests]).to(self.device)
         flat = latents.flatten(1)
         amounts = torch.zeros(len(requests), len(warm.directions), device=self.device)
         for i, r in enumerate(requests):
@@ -181,10 +193,10 @@ class Engine:
                 raise ConfigError("requests: those of one call share the checkpoint and the sampling settings")
             if len(r.sliders) > len(warm.directions):
                 raise ConfigError(f"sliders: {len(r.sliders)} given, the checkpoint has {len(warm.directions)}")
-            for at, value in r.numbers.items():
-                if not 0 <= at < flat.shape[1]:
-                    raise ConfigError(f"numbers: {at} is not a position from 0 to {flat.shape[1] - 1}")
-                flat[i, at] = value
+            if r.numbers:
+                if (last := max(r.numbers)) >= flat.shape[1]:
+                    raise ConfigError(f"numbers: {last} is not a position from 0 to {flat.shape[1] - 1}")
+                flat[i, list(r.numbers)] = torch.tensor(list(r.numbers.values()), dtype=flat.dtype, device=flat.device)
             if r.sliders:
                 amounts[i, : len(r.sliders)] = torch.tensor(r.sliders)
             if r.label is not None and (not model.classes or not 0 <= r.label < model.classes):
@@ -206,5 +218,17 @@ class Engine:
 
     def latents(self, request: Request) -> list[float]:
         """The numbers of the request's latent before any slider moves it, as the page's fold shows them."""
-        warm = self.warm(request.checkpoint)
-        return self._inputs(warm, [Request(request.checkpoint, request.seed, request.index, numbers=request.numbers)])[0].flatten().tolist()
+        return self.points([replace(request, sliders=())])[0].flatten().tolist()
+
+    def points(self, requests: Sequence[Request], name: Checkpoint | None = None) -> Tensor:
+        """The latents (N, *latent) that the requests draw from, on the CPU: moved by sliders, scaled by no setting. Raises as `draw`."""
+        return self._inputs(self.warm(name or requests[0].checkpoint), requests)[0].cpu()
+
+    @property
+    def turn(self) -> AbstractContextManager:
+        """Held by whoever computes: long work takes it for one step at a time, so that a visitor's picture gets in between."""
+        return self._compute
+
+
+def _drawn(model: Model, seed: int, index: int, place: tuple[float, float] | None) -> Tensor:
+    return draw_latents(model.latent, seed, [index])[0] if place is None else latent.on_lattice(model.latent, seed, *place)

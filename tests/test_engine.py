@@ -9,7 +9,7 @@ import pytest
 import torch
 from toys import FAMILIES, tiny, wait_for
 
-from aigc_demo import checkpoint, model, trainer
+from aigc_demo import checkpoint, latent, model, trainer
 from aigc_demo.config import ConfigError
 from aigc_demo.engine import Engine, Request, Superseded
 
@@ -77,14 +77,32 @@ def test_sliders_move_along_the_directions_and_numbers_set_the_latent(made, name
     assert not near(plain.item, drawn.item)
 
 
-def test_the_recipe_of_a_sample_draws_it_again(name):
+def test_a_place_of_the_lattice_is_a_latent_and_any_latent_can_be_pinned(made, name):
     engine = Engine()
-    request = Request(name, seed=3, index=2, sliders=(1.0, -2.0), numbers={1: 0.5}, label=0, sampling={"truncation": 0.7})
+    warm = engine.warm(name)
+    request = Request(name, seed=1, label=4, place=(0.5, -3.25), sliders=(1.5,), sampling={"truncation": 0.9})
+    z = latent.on_lattice(warm.model.latent, 1, 0.5, -3.25)
+    assert engine.latents(request) == pytest.approx(z.flatten().tolist())
+    (point,) = engine.points([request])
+    torch.testing.assert_close(point, z + 1.5 * warm.directions[0])
+    pinned = request.pinned(point)
+    assert (pinned.place, pinned.sliders, pinned.label, pinned.sampling) == (None, (), 4, {"truncation": 0.9})
+    torch.testing.assert_close(engine.points([pinned])[0], point, atol=1e-5, rtol=0)
+    drawn, again, other = engine.draw([request, pinned, Request(name, seed=1, label=4, sampling={"truncation": 0.9})])
+    assert near(drawn.item, again.item)
+    assert not near(drawn.item, other.item)
+    assert max(map(abs, request.pinned(100 * point).numbers.values())) == 8.0
+
+
+@pytest.mark.parametrize("place", [None, (0.5, -3.0)])
+def test_the_recipe_of_a_sample_draws_it_again(name, place):
+    engine = Engine()
+    request = Request(name, seed=3, index=2, sliders=(1.0, -2.0), numbers={1: 0.5}, label=0, sampling={"truncation": 0.7}, place=place)
     (drawn,) = engine.draw([request])
     recipe = json.loads(json.dumps(drawn.request.recipe(drawn.digest)))
     assert recipe.pop("digest") == drawn.digest
     recipe["numbers"] = {int(k): v for k, v in recipe["numbers"].items()}
-    again = Request(**{**recipe, "sliders": tuple(recipe["sliders"])})
+    again = Request(**{**recipe, "sliders": tuple(recipe["sliders"]), **({"place": tuple(recipe["place"])} if place else {})})
     assert again == request
     assert torch.equal(engine.draw([again])[0].item, drawn.item)
 
@@ -97,6 +115,7 @@ BAD = {
     "sliders": [(math.nan,), (math.inf,), (8.1,), (-9,), ("1",), (None,)],
     "numbers": [{0: math.nan}, {0: 8.5}, {0: -math.inf}, {-1: 0.0}, {0.5: 0.0}, {"0": 1.0}, {0: "1"}],
     "label": [1.5, "3", math.nan],
+    "place": [(1.0,), (0.0, math.nan), (0.0, 1e7), ("1", 0.0), (1.0, 2.0, 3.0)],
 }
 
 

@@ -106,3 +106,32 @@ def test_an_arc_that_has_no_plane_is_a_straight_line(case):
     points = latent.slerp(a, b, torch.tensor([0.0, 0.5, 1.0]))
     assert points.isfinite().all()
     torch.testing.assert_close(points, torch.stack([a, (a + b) / 2, b]), atol=1e-5, rtol=0)
+
+
+def test_a_mix_of_points_passes_through_them_and_stays_at_their_radius():
+    points = torch.randn(3, 2, 50, generator=torch.Generator().manual_seed(1)) * torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1)
+    torch.testing.assert_close(latent.mixed(points, torch.eye(3)), points)
+    radii = points.flatten(1).norm(dim=1)
+    weights = torch.tensor([[1 / 3, 1 / 3, 1 / 3], [1.0, -1.0, 1.0], [0.5, 0.5, 0.0]])
+    torch.testing.assert_close(latent.mixed(points, weights).flatten(1).norm(dim=1), weights @ radii)
+    same = latent.mixed(points[:1].expand(3, -1, -1), weights)
+    torch.testing.assert_close(same, points[:1].expand(3, -1, -1))
+    a, c = points[0], points[2]
+    torch.testing.assert_close(latent.mixed(torch.stack([a, a, c]), weights[1:2])[0], c)  # a - a + c
+    assert not latent.mixed(torch.stack([a, -a]), torch.tensor([[0.5, 0.5]])).isnan().any()
+
+
+def test_every_place_of_the_lattice_is_a_standard_normal_draw_and_near_places_are_alike():
+    shape = (2000,)
+    for x, y in ((0, 0), (0.5, 0.5), (-17.25, 3.9), (1e6, -1e6)):
+        z = latent.on_lattice(shape, 5, x, y)
+        assert abs(z.mean()) < 4 / 2000**0.5
+        assert abs(z.var() - 1) < 4 * (2 / 2000) ** 0.5
+        assert torch.equal(z, latent.on_lattice(shape, 5, x, y))
+        assert not torch.equal(z, latent.on_lattice(shape, 6, x, y))
+    corner = latent.on_lattice(shape, 5, 2, 3)
+    assert abs((corner * latent.on_lattice(shape, 5, 3, 3)).mean()) < 4 / 2000**0.5, "neighbours are independent"
+    for near in ((2.001, 3), (1.999, 3), (2, 2.999)):  # from either side
+        torch.testing.assert_close(latent.on_lattice(shape, 5, *near), corner, atol=1e-4, rtol=0)
+    a, b = (latent.on_lattice(shape, 5, 2.5 + d, 3.25) for d in (0, 1e-3))
+    assert 0 < (a - b).abs().max() < 0.02

@@ -152,6 +152,7 @@ def request(state: dict[str, Any]) -> Request:
             {int(k): float(v) for k, v in dict(state.get("numbers") or {}).items()},
             None if label is None else int(label),
             dict(state.get("sampling") or {}),
+            tuple(float(v) for v in state["place"]) if state.get("place") is not None else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, ConfigError):
@@ -166,6 +167,7 @@ def command(state: dict[str, Any]) -> dict[str, str]:
     asked = request(state)
     words_ = ["aigc", "sample", asked.checkpoint, "--n", "1", "--seed", str(asked.seed)]
     words_ += ["--index", str(asked.index)] if asked.index else []
+    words_ += ["--place", "{:.9g},{:.9g}".format(*asked.place)] if asked.place is not None else []
     words_ += ["--class", str(asked.label)] if asked.label is not None else []
     for k, v in enumerate(asked.sliders):
         words_ += ["--slider", f"{k + 1}={v:g}"] if v else []

@@ -93,7 +93,7 @@ async function open(name, wanted) {
 }
 
 function put(next) {
-  state = { seed: 7, index: 0, numbers: {}, label: null, sampling: {}, ...next, checkpoint: about.name, session };
+  state = { seed: 7, index: 0, numbers: {}, label: null, sampling: {}, place: null, ...next, checkpoint: about.name, session };
   state.sliders = about.effects.map((_, k) => next.sliders?.[k] ?? 0);
   build();
   moved(true);

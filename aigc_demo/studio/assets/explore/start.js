@@ -11,9 +11,9 @@ pad.querySelectorAll('.snippet').forEach((box, i) => {
 });
 layTabs();
 
-const seed = (value) => put({ ...state, seed: value, index: 0, numbers: {} });
+const seed = (value) => put({ ...state, seed: value, index: 0, numbers: {}, place: null });
 $('.dice').addEventListener('click', () => seed(Math.floor(Math.random() * 100000)));
-$('.reset').addEventListener('click', () => put({ ...state, sliders: [], numbers: {}, sampling: {} }));
+$('.reset').addEventListener('click', () => put({ ...state, sliders: [], numbers: {}, sampling: {}, place: null }));
 $('[name=seed]').addEventListener('change', (e) => seed(Math.min(2147483647, Math.max(0, Math.trunc(Number(e.target.value)) || 0))));
 $('[name=checkpoint]').addEventListener('change', (e) => open(e.target.value));
 $('.raw').addEventListener('toggle', () => { if ($('.raw').open) raw(copy()); });
