@@ -28,7 +28,7 @@ from aigc_demo.trainer import Trainer, train
 from . import report
 
 Side = Callable[[int], int]  # trains so many steps; returns how many images they showed
-STEPS = {"gan:mlp": 300, "gan:dcgan": 8, "vae:conv": 30}  # a round, some seconds
+STEPS = {"gan:mlp": 300, "gan:dcgan": 10, "vae:conv": 60}  # a round, some seconds
 
 
 def planned(preset: str, **train_changes: Any) -> Run:
@@ -151,7 +151,7 @@ def main() -> None:
     """Measures, and says."""
     asked = report.options(__doc__)
     root = report.needs_mnist()
-    rounds = 3 if asked.quick else 5
+    rounds = 3 if asked.quick else 9
     steps = {preset: max(3, count // 25) if asked.quick else count for preset, count in STEPS.items()}
     rows = []
 
