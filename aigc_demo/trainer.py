@@ -86,6 +86,9 @@ class Trainer:
         # channels-last convolutions: 1.2 to 1.3 times as fast on a CPU, more on a GPU (benchmarks/train.py)
         self.layout = torch.channels_last if len(self.modality.shape) == 3 else torch.contiguous_format
         self.model.to(self.device, memory_format=self.layout)
+        for layer in self.model.modules():  # of stride 1 a transposed convolution is 1.15 times as slow in it
+            if isinstance(layer, nn.ConvTranspose2d) and layer.stride == (1, 1):
+                layer.to(memory_format=torch.contiguous_format)
         self.phases = self.model.phases()
         self.part = list(self.phases.values())[-1]
         # walking modules costs more than a small step: the parameters, and the tensors that are averaged, are listed once

@@ -28,7 +28,7 @@ from aigc_demo.trainer import Trainer, train
 from . import report
 
 Side = Callable[[int], int]  # trains so many steps; returns how many images they showed
-STEPS = {"gan:mlp": 300, "gan:dcgan": 10, "vae:conv": 60}  # a round, some seconds
+STEPS = {"gan:mlp": 300, "gan:dcgan": 25, "vae:conv": 60}  # a round, some seconds
 
 
 def planned(preset: str, **train_changes: Any) -> Run:
