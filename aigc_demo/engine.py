@@ -121,7 +121,7 @@ class Engine:
             stored = checkpoints.read_directions(found)
             if stored is None:
                 with self._compute:
-                    stored = latent.directions(model, found.manifest.run.seed)
+                    stored = latent.directions(model, measures=found.modality.measures, seed=found.manifest.run.seed)
             if stored.vectors.shape[1:] != model.latent:
                 raise CheckpointError(f"{found.path / checkpoints.DIRECTIONS}: holds directions of another latent")
             made = Warm(found, model, stored.vectors.to(self.device), stored.effects, stored.methods, stored.names)

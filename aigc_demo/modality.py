@@ -41,6 +41,9 @@ class Modality(Protocol):
     def sheet(self, items: torch.Tensor, columns: int) -> Any:
         """Items (N, *shape) -> one uint8 array (height, width, 3) that shows them in rows."""
 
+    def measures(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What can be read off x (N, *shape) and said in a word, each (N,): a slider that changes one of them bears its name."""
+
 
 def kinds() -> tuple[str, ...]:
     """The modalities there are: one file each in the room `modalities`."""

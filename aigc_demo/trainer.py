@@ -431,8 +431,17 @@ def finish(trainer: Trainer, folder: Path) -> checkpoint.Checkpoint:
         {checkpoint.SAMPLES: picture(trainer.draw()), checkpoint.LOG: log},
     )
     with trainer.averaged() as model:
-        checkpoint.write_directions(made, latent.directions(model, run.seed))
+        checkpoint.write_directions(made, latent.directions(model, "best", trainer.modality.measures, known(trainer), run.seed))
     return made
+
+
+def known(trainer: Trainer) -> Any:
+    """What is known of the data and cannot be chosen when the model draws, so that directions may follow it (latent.Known), or None."""
+    from . import latent
+
+    some = trainer.training.limit(latent.MOST, trainer.run.seed)
+    targets = {} if trainer.model.classes else some.targets()
+    return latent.Known(trainer.modality.encode(some.items), targets) if targets else None
 
 
 def picture(sheet: Any) -> bytes:

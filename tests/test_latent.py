@@ -6,6 +6,8 @@ from torch import nn
 
 from aigc_demo import checkpoint, latent
 from aigc_demo.config import Fields
+from aigc_demo.latent import methods, names
+from aigc_demo.modalities.image import Modality as Image
 
 
 class Linear(nn.Module):
@@ -33,16 +35,45 @@ def matrix(rank=8, seed=0):
     return u @ torch.diag(2.0 ** -torch.arange(rank)) @ v.T, v
 
 
+@pytest.mark.parametrize("method", ["jacobian", "closed", "pca"])
 @pytest.mark.parametrize("classes", [0, 3])
 @pytest.mark.parametrize("shape", [(8,), (2, 4)])
-def test_the_directions_of_a_linear_model_are_its_singular_vectors(classes, shape):
+def test_the_directions_of_a_linear_model_are_its_singular_vectors(method, classes, shape):
     weight, v = matrix()
-    known = latent.directions(Linear(weight, classes, shape), seed=3, count=5)
-    found, effects = known.vectors, known.effects
-    assert found.shape == (5, *shape)
-    agreement = (found.flatten(1) @ v[:, :5]).abs()
-    torch.testing.assert_close(agreement, torch.eye(5), atol=1e-3, rtol=0)
-    torch.testing.assert_close(effects, 2.0 ** -torch.arange(5) / 30**0.5, rtol=1e-3, atol=0)
+    found = latent.directions(Linear(weight, classes, shape), method, seed=3, count=5)
+    assert found.vectors.shape == (5, *shape)
+    assert (found.methods, found.names) == ((method,) * 5, ("",) * 5)
+    agreement = (found.vectors.flatten(1) @ v[:, :5]).abs()
+    torch.testing.assert_close(agreement, torch.eye(5), atol=0.15 if method == "pca" else 1e-3, rtol=0)  # pca goes by samples
+    torch.testing.assert_close(found.effects, 2.0 ** -torch.arange(5) / 30**0.5, rtol=0.1 if method == "pca" else 1e-3, atol=0)
+
+
+class Deep(Linear):
+    """x = tanh(W3 tanh(W z)), z beside a class that the first layer takes too and after layers that do not see z."""
+
+    def __init__(self, weight):
+        super().__init__(weight, classes=3)
+        self.embed, self.clock = nn.Embedding(3, 4), nn.Linear(4, 30)
+        self.first, self.last = nn.Linear(12, 30, bias=False), nn.Linear(30, 30)
+        with torch.no_grad():
+            self.first.weight[:, :8] = weight
+
+    def sample(self, latents, sampling, condition=None, on_step=None):
+        y = self.embed(condition)
+        h = self.first(torch.cat([2 * latents, y], 1)) + self.clock(y)
+        return self.last(h.tanh()).tanh().view(-1, 1, 5, 6)
+
+
+def test_the_first_layer_is_the_one_that_meets_the_latent():
+    weight, v = matrix()
+    model = Deep(weight)
+    z = torch.randn(6, 8)
+    first, second = methods.layers(model, z, torch.arange(6) % 3)
+    torch.testing.assert_close(first, 2 * z @ weight.T + model.embed(torch.arange(6) % 3) @ model.first.weight[:, 8:].T)
+    torch.testing.assert_close(second, (first + model.clock(model.embed(torch.arange(6) % 3))).tanh())
+    found = latent.directions(model, "closed", count=4)
+    torch.testing.assert_close((found.vectors @ v[:, :4]).abs(), torch.eye(4), atol=1e-3, rtol=0)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()), "nothing is left behind"
 
 
 def test_the_effect_is_what_a_step_changes():
@@ -54,20 +85,117 @@ def test_the_effect_is_what_a_step_changes():
         torch.testing.assert_close(change.square().mean().sqrt(), effect, rtol=1e-3, atol=1e-6)
 
 
-def test_the_directions_of_every_family_are_orthonormal_ordered_and_repeatable(made):
+class Painter(Linear):
+    """Draws a spot: how far right, how far up and how bright are three numbers of z, after a rotation; the others change nothing."""
+
+    def __init__(self, turn, classes=0):
+        super().__init__(turn, classes, (len(turn),))
+
+    def sample(self, latents, sampling, condition=None, on_step=None):
+        right, up, light = (latents @ self.weight.T)[:, :3].unbind(1)
+        line = torch.linspace(-1, 1, 24)
+        across = torch.sigmoid(3 - 12 * (line - 0.1 * right[:, None]).abs())
+        down = torch.sigmoid(6 - 12 * (line + 0.05 * up[:, None]).abs())
+        ink = down[:, :, None] * across[:, None, :] * (0.5 + 0.08 * light).view(-1, 1, 1)
+        return (2 * ink - 1).unsqueeze(1)
+
+
+def three(x):
+    """The measures that the painter means to change."""
+    return {name: Image.measures(x)[name] for name in ("brightness", "left-right", "up-down")}
+
+
+def rotation(size=6, seed=4):
+    return torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(seed)))[0]
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("method", ["measured", "best", "jacobian"])
+def test_what_can_be_read_off_a_picture_is_found_and_named(method, classes):
+    turn = rotation()
+    found = latent.directions(Painter(turn, classes), method, three)
+    named = {name: vector for name, vector in zip(found.names, found.vectors, strict=True) if name}
+    assert {"left-right", "up-down"} <= set(named), found.names
+    for name, number in {"left-right": 0, "up-down": 1}.items():
+        assert named[name] @ turn[number] > 0.95, "to the right, and upwards, is more"
+    assert len(set(named)) == sum(map(bool, found.names)), "a name stands once"
+    if method == "best":
+        assert len(found) == 3, "three things change: whatever else was found does nothing, or the same again"
+
+
+def test_a_name_is_given_only_where_one_thing_explains_most():
+    turn = rotation()
+    mix = torch.nn.functional.normalize(turn[:3].sum(0), dim=0)  # to the right, up and brighter, to the same extent
+    seen = methods.look(Painter(turn), {"measured": three})
+    reading = seen.readings["measured"]
+    single, mixed = names.words(seen, reading, torch.stack([turn[0], mix]))
+    assert reading.names[single.measure] == "left-right"
+    assert mixed.measure == -1
+    still = names.words(seen, reading, turn[5:])[0]
+    assert still.measure == -1, "what moves nothing has no name"
+
+
+def test_labels_find_the_way_to_each_class_and_to_each_factor():
+    turn = rotation()
+    model = Painter(turn)
+    z = torch.randn(600, 6, generator=torch.Generator().manual_seed(2))
+    place = (z @ turn.T)[:, 0]
+    targets = {"right": (place > 0).float(), "place": place, "noise": torch.randn(600, generator=torch.Generator().manual_seed(3))}
+    found = latent.directions(model, "labels", Image.measures, latent.Known(model.sample(z, None), targets))
+    assert "noise" not in found.names, "what cannot be read off a picture is not followed"
+    assert found.names
+    assert set(found.names) <= {"right", "place"}
+    assert all(v @ turn[0] > 0.9 for v in found.vectors)
+    assert set(found.methods) == {"labels"}
+
+
+def test_a_conditional_model_shows_its_own_classes(all_made):
+    for made in all_made.values():
+        model = checkpoint.load(made)
+        known = latent.own(model, made.manifest.classes, count=40)
+        assert list(known.targets) == list(made.manifest.classes)
+        assert known.x.shape == (40, *made.modality.shape)
+        assert torch.stack(list(known.targets.values())).sum(0).eq(1).all()
+    with pytest.raises(latent.DirectionsError, match="draws no chosen class"):
+        latent.own(Painter(rotation()), ())
+
+
+@pytest.mark.parametrize(
+    ("method", "says"),
+    [
+        ("labels", "labels: there is nothing"),
+        ("measured", "measured: there is nothing"),
+        ("x", "'x' is not one of best, measured, labels, pca, closed, jacobian"),
+    ],
+)
+def test_a_method_that_cannot_be_used_is_refused_in_a_sentence(method, says):
+    with pytest.raises(latent.DirectionsError, match=says):
+        latent.directions(Painter(rotation()), method)
+
+
+def test_a_model_that_always_makes_the_same_has_sliders_without_effect():
+    found = latent.directions(Linear(torch.zeros(30, 8)), measures=Image.measures)
+    assert len(found) >= 1
+    assert found.effects.eq(0).all()
+    assert found.vectors.isfinite().all()
+    assert not any(found.names)
+
+
+def test_the_directions_of_every_family_are_ordered_distinct_and_repeatable(made):
     built = checkpoint.load(made)
-    known = latent.directions(built, seed=1)
-    found, effects = known.vectors, known.effects
-    size = int(torch.tensor(built.latent).prod())
-    assert found.shape == (min(10, size), *built.latent)
-    flat = found.flatten(1)
-    torch.testing.assert_close(flat @ flat.T, torch.eye(len(flat)), atol=1e-5, rtol=0)
-    assert (effects[:-1] >= effects[1:]).all()
-    assert effects[0] > 0
-    again = latent.directions(built, seed=1)
-    assert torch.equal(again.vectors, found)
-    assert torch.equal(again.effects, effects)
-    biggest = flat.gather(1, flat.abs().argmax(1, keepdim=True))
+    known = latent.directions(built, measures=made.modality.measures, seed=1)
+    flat = known.vectors.flatten(1)
+    torch.testing.assert_close(flat.norm(dim=1), torch.ones(len(known)), atol=1e-5, rtol=0)
+    assert 1 <= len(known) <= 10
+    assert (known.effects[:-1] >= known.effects[1:]).all()
+    assert known.effects[0] > 0
+    again = latent.directions(built, measures=made.modality.measures, seed=1)
+    assert torch.equal(again.vectors, known.vectors)
+    assert torch.equal(again.effects, known.effects)
+    assert (again.methods, again.names) == (known.methods, known.names)
+    jacobian = latent.directions(built, "jacobian", seed=1).vectors.flatten(1)
+    torch.testing.assert_close(jacobian @ jacobian.T, torch.eye(len(jacobian)), atol=1e-5, rtol=0)
+    biggest = jacobian.gather(1, jacobian.abs().argmax(1, keepdim=True))
     assert (biggest > 0).all(), "a sign that every machine agrees on"
 
 

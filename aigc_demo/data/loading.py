@@ -54,6 +54,11 @@ class Dataset:
             factors=None if self.factors is None else {name: values[index] for name, values in self.factors.items()},
         )
 
+    def targets(self) -> dict[str, torch.Tensor]:
+        """What is known of each item as numbers, each (N,): for each class 1 or 0, and the factors that are measured rather than named."""
+        classes = {} if self.labels is None else {name: (self.labels == k).float() for k, name in enumerate(self.classes)}
+        return classes | {name: values for name, values in (self.factors or {}).items() if values.is_floating_point()}
+
     def preview(self, count: int = 64, columns: int = 8) -> bytes:
         """The first `count` items, in rows, as a PNG."""
         out = io.BytesIO()

@@ -1,6 +1,7 @@
 """Mathematics on latents: directions that mean something, and the points on and between them."""
 
-from .directions import Directions, directions
+from .directions import METHODS, Directions, directions
 from .points import mixed, moved, on_lattice, slerp
+from .truth import MOST, DirectionsError, Known, own
 
-__all__ = ["Directions", "directions", "mixed", "moved", "on_lattice", "slerp"]
+__all__ = ["METHODS", "MOST", "Directions", "DirectionsError", "Known", "directions", "mixed", "moved", "on_lattice", "own", "slerp"]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ..model import Model, draw_latents, key
+from ..model import Model
+from .methods import Look, Measures, closed, jacobian, look, pca, steered
+from .names import Word, words
+from .truth import DirectionsError, Known, reader
 
-EXAMPLES = 24  # latents at which the effect is measured
-STEP = 0.5  # standard deviations: wide enough for what a slider shows, narrow enough for a derivative
+UNSUPERVISED = {"pca": pca, "closed": closed, "jacobian": jacobian}
+SUPERVISED = ("measured", "labels")  # by what can be read off a picture, by what is known of the data
+METHODS = ("best", *SUPERVISED, *UNSUPERVISED)
+FAINT = 0.1  # of the strongest direction's effect: what does less is no slider
+SAME = 0.5  # of a direction's squared effect: what others may do as well before it is left out
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,27 +35,99 @@ class Directions:
         return len(self.effects)
 
 
-@torch.no_grad()
-def directions(model: Model, seed: int = 0, count: int = 10) -> Directions:
-    """The `count` orthonormal directions along which x changes most.
+def directions(
+    model: Model,
+    method: str = "best",
+    measures: Measures | None = None,
+    known: Known | None = None,
+    seed: int = 0,
+    count: int = 10,
+) -> Directions:
+    """At most `count` directions by one of METHODS, of the largest effect first.
 
-    They are the leading eigenvectors of E_z[J(z)^T J(z)], J the Jacobian of x by z (as in Ramesh et al. 2018, arXiv:1812.01161), with J by
-    central differences; an effect is the root of its eigenvalue over the number of pixels: the root mean square change of x a unit of z."""
-    device = next(model.phases()[list(model.phases())[-1]].parameters()).device
-    size = int(torch.tensor(model.latent).prod())
-    latents = draw_latents(model.latent, key(seed, "directions"), range(EXAMPLES)).to(device)
-    condition = torch.arange(EXAMPLES, device=device) % model.classes if model.classes else None
-    axes = STEP * torch.eye(size, device=device).view(size, *model.latent)
-    sampling = model.Sampling()
-    total = torch.zeros(size, size, dtype=torch.float64)
-    for i in range(EXAMPLES):
-        y = None if condition is None else condition[i].expand(size)
-        ahead, behind = (model.sample(latents[i] + s * axes, sampling, y).flatten(1).float() for s in (1, -1))
-        jacobian = ((ahead - behind) / (2 * STEP)).cpu().double()  # (latent, pixels): row i is dx/dz_i
-        total += jacobian @ jacobian.T / (EXAMPLES * jacobian.shape[1])
-    values, vectors = torch.linalg.eigh(total)
-    order = values.argsort(descending=True)[: min(count, size)]
-    found = vectors[:, order].T
-    found = found * torch.where(found.gather(1, found.abs().argmax(1, keepdim=True)) < 0, -1.0, 1.0)  # a sign that every machine agrees on
-    effects = values[order].clamp(min=0).sqrt().float()
-    return Directions(found.float().view(-1, *model.latent), effects, ("jacobian",) * len(order), ("",) * len(order))
+    `measures` (a modality's) says what can be read off x: by it "measured" finds directions, and those of every method get their names.
+    `known` is what "labels" learns from. "best" takes what "measured" found, and "labels" where `known` is given, as far as each does what
+    it is named after; then the strongest of the other methods, leaving out what is done already. Raises DirectionsError for a method that
+    is not there, or that finds nothing."""
+    if method not in METHODS:
+        raise DirectionsError(f"directions: {method!r} is not one of {', '.join(METHODS)}")
+    read: dict[str, Measures] = {} if measures is None else {"measured": measures}
+    if known is not None and method in ("labels", "best") and (follow := reader(model, known)):
+        read["labels"] = follow
+    if method in SUPERVISED and method not in read:
+        raise DirectionsError(f"{method}: there is nothing about what this model makes that can be read off it and followed")
+    seen = look(model, read, seed)
+    found = [f for name in SUPERVISED if name in read and method in (name, "best") for f in _confirmed(seen, name)]
+    asked = [name for name in UNSUPERVISED if method in (name, "best")]
+    plain = [_Found(v, _effect(seen, v), name) for name in asked for v in UNSUPERVISED[name](seen, count)]
+    found.sort(key=lambda f: -f.effect)
+    plain.sort(key=lambda f: -f.effect)
+    # of a model that always makes the same nothing is kept
+    kept = _merged(seen, found + plain, count) if method == "best" else []
+    kept = kept or (found + plain)[:count]
+    if not kept:
+        raise DirectionsError(f"{method}: no direction was found that changes one thing more than all else")
+    kept = sorted(_named(seen, kept), key=lambda f: -f.effect)
+    return Directions(
+        torch.stack([f.vector for f in kept]).float().view(-1, *model.latent),
+        torch.tensor([f.effect for f in kept]),
+        tuple(f.method for f in kept),
+        tuple(f.name for f in kept),
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    vector: Tensor  # (n,)
+    effect: float
+    method: str
+    name: str = ""
+
+
+def _effect(seen: Look, vector: Tensor) -> float:
+    return float((vector @ seen.effect @ vector).clamp(min=0).sqrt())
+
+
+def _confirmed(seen: Look, method: str) -> list[_Found]:
+    """The directions of a supervised method that do, on samples held out, what they are named after."""
+    reading = seen.readings[method]
+    vectors = steered(reading)
+    said = words(seen, reading, vectors)
+    return [
+        _Found(w.sign * v, _effect(seen, v), method, reading.names[k])
+        for k, (v, w) in enumerate(zip(vectors, said, strict=True))
+        if w.measure == k
+    ]
+
+
+def _merged(seen: Look, found: list[_Found], count: int) -> list[_Found]:
+    """The first `count` that are not FAINT, of which each does most of its work alone: at least 1 - SAME of its squared effect is not what
+    a mix of those before it does as well, with E_z[J^T J] as the inner product."""
+    strongest = max(f.effect for f in found)
+    kept: list[_Found] = []
+    basis = torch.zeros(0, len(seen.effect), dtype=torch.float64)  # orthonormal in that product
+    for f in found:
+        rest = f.vector - basis.T @ (basis @ seen.effect @ f.vector)
+        own = float(rest @ seen.effect @ rest)
+        if f.effect > FAINT * strongest and own >= (1 - SAME) * f.effect**2:
+            kept.append(f)
+            basis = torch.cat([basis, (rest / own**0.5)[None]])
+        if len(kept) == count:
+            break
+    return kept
+
+
+def _named(seen: Look, found: list[_Found]) -> list[_Found]:
+    """With the names that can be given to those without one, each name once; a sign that every machine agrees on."""
+    reading = seen.readings.get("measured")
+    plain = [f for f in found if not f.name]
+    said = words(seen, reading, torch.stack([f.vector for f in plain])) if reading and plain else [Word(-1, 1.0)] * len(plain)
+    taken = {f.name for f in found}
+    named = [f for f in found if f.name]
+    for f, word in zip(plain, said, strict=True):
+        name = reading.names[word.measure] if reading and word.measure >= 0 else ""
+        largest = float(f.vector[f.vector.abs().argmax()])
+        sign = word.sign if name else (-1.0 if largest < 0 else 1.0)
+        named.append(replace(f, vector=sign * f.vector, name="" if name in taken else name))
+        taken.add(name)
+    return named

@@ -140,6 +140,40 @@ class Modality:
             sheet[top : top + self.size, left : left + self.size] = picture
         return sheet[: rows * step - (step - self.size), : columns * step - (step - self.size)]
 
+    @staticmethod
+    def measures(x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What stands before the background of x (N, C, H, W), whose colour is the border's median; places and lengths are in half sides.
+
+        brightness: mean of what is lit, from dark to light; thickness: ink over outline; width, height: standard deviations across and
+        down; left-right, up-down: the centre of mass; slant: shear, above 0 leans to the right; top-heavy: spread of the upper half
+        less that of the lower; and for colour warmth: red less blue, and background: the border's lightness."""
+        border = torch.cat([x[..., 0, :], x[..., -1, :], x[..., 0], x[..., -1]], -1).median(-1).values  # (N, C)
+        ink = (x - border[..., None, None]).abs().mean(1) / 2 + 1e-6  # (N, H, W), 0 to 1
+        total = ink.sum((1, 2))
+        down, across = (torch.linspace(a, -a, n, device=x.device) for a, n in ((1.0, x.shape[2]), (-1.0, x.shape[3])))
+        down, across = down.view(1, -1, 1), across.view(1, 1, -1)
+
+        def mean(of: torch.Tensor, over: torch.Tensor = ink) -> torch.Tensor:
+            return (over * of).sum((1, 2)) / over.sum((1, 2))
+
+        right, up = mean(across), mean(down)
+        u, v = across - right.view(-1, 1, 1), down - up.view(-1, 1, 1)
+        slope = ((ink[:, 1:, :-1] - ink[:, :-1, :-1]).square() + (ink[:, :-1, 1:] - ink[:, :-1, :-1]).square() + 1e-6).sqrt()
+        tall = mean(v.square())
+        found = {
+            "brightness": mean(x.mean(1)),
+            "thickness": total / slope.sum((1, 2)),
+            "width": mean(u.square()).sqrt(),
+            "height": tall.sqrt(),
+            "left-right": right,
+            "up-down": up,
+            "slant": mean(u * v) / tall,
+            "top-heavy": mean(u.abs(), ink * (v > 0)) - mean(u.abs(), ink * (v < 0)),
+        }
+        if x.shape[1] == 3:
+            found |= {"warmth": mean(x[:, 0] - x[:, 2]), "background": border.mean(1)}
+        return found
+
     def resize(self, items: torch.Tensor) -> torch.Tensor:
         """Pictures uint8 (N, 1 or 3, h, w) -> items (N, channels, size, size): centre square, antialiased bicubic, grey by Rec. 601."""
         height, width = items.shape[2:]

@@ -1,0 +1,185 @@
+"""How directions are found: each method takes what a look at a model tells, and gives vectors of length one, the foremost first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..model import Model, draw_latents, key
+
+Measures = Callable[[Tensor], dict[str, Tensor]]  # x (N, *shape) -> {name: (N,)}, as a modality has them
+EXAMPLES = 12  # latents around which x is looked at: one of each of ten classes, and two
+STEP = 0.5  # standard deviations: wide enough for what a slider shows, narrow enough for a derivative
+TYPICAL = 200  # samples that say how far a measure spreads by itself
+ACTIVATIONS = 1024  # latents whose activations are analysed
+FINEST = 0.01  # a measure that spreads less than this is not seen to move
+DAMPING = 0.3  # of the mean square slope: the price of keeping the other measures still
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read off x, by name, and how it follows the latent: `slopes` (n, M) is the mean change a unit along each axis, in `spread`
+    (M,), each measure's standard deviation among samples of one class."""
+
+    measures: Measures
+    names: tuple[str, ...]
+    slopes: Tensor
+    spread: Tensor
+
+
+@dataclass(frozen=True)
+class Look:
+    """A model, and how x changes around a few of its latents (n numbers each): `effect` (n, n) is E_z[J^T J] / pixels, J the Jacobian of x
+    by z, so that d^T effect d is the mean square change of x a unit along d. `readings` are by the method that goes by them."""
+
+    model: Model
+    seed: int
+    effect: Tensor
+    readings: dict[str, Reading]
+
+
+def device(model: Model) -> torch.device:
+    """Where the part that samples is."""
+    return next(list(model.phases().values())[-1].parameters()).device
+
+
+def drawn(model: Model, seed: int, use: str, count: int) -> tuple[Tensor, Tensor | None]:
+    """Latents (N, *latent) that follow from (seed, use), on the model's device, and classes (N,) in turn where it is conditional."""
+    at = device(model)
+    condition = torch.arange(count, device=at) % model.classes if model.classes else None
+    return draw_latents(model.latent, key(seed, use), range(count)).to(at), condition
+
+
+@torch.no_grad()
+def look(model: Model, read: dict[str, Measures], seed: int = 0) -> Look:
+    """Looks at x, and at what `read` reads off it, around EXAMPLES latents: by differences of STEP along each axis, ahead and behind in
+    turn."""
+    sampling = model.Sampling()
+    z, y = drawn(model, seed, "directions", EXAMPLES)
+    size = z[0].numel()
+    axes = torch.eye(size, device=z.device).view(size, *model.latent)
+    effect = torch.zeros(size, size, dtype=torch.float64)
+    changes: dict[str, Tensor | float] = dict.fromkeys(read, 0.0)
+    for i in range(EXAMPLES):
+        step = STEP if i % 2 == 0 else -STEP
+        around = torch.cat([z[i : i + 1], z[i] + step * axes])
+        x = model.sample(around, sampling, None if y is None else y[i].expand(len(around))).float().cpu()
+        jacobian = ((x[1:] - x[:1]) / step).flatten(1).double()  # (n, pixels): row i is dx/dz_i
+        effect += jacobian @ jacobian.T / (EXAMPLES * jacobian.shape[1])
+        for name, measures in read.items():
+            values = columns(measures(x))
+            changes[name] = changes[name] + (values[1:] - values[:1]) / (step * EXAMPLES)
+    z, y = drawn(model, seed, "typical", TYPICAL)
+    x = model.sample(z, sampling, y).float().cpu()
+    readings = {}
+    for name, measures in read.items():
+        values = measures(x)
+        spread = within(columns(values), y).std(0).clamp(min=FINEST)
+        readings[name] = Reading(measures, tuple(values), changes[name] / spread, spread)
+    return Look(model, seed, effect, readings)
+
+
+def columns(measures: dict[str, Tensor]) -> Tensor:
+    """Measures as one tensor (N, M) of float64."""
+    return torch.stack([v.double() for v in measures.values()], 1)
+
+
+def within(values: Tensor, y: Tensor | None) -> Tensor:
+    """Values (N, F) less the mean of their class y (N,)."""
+    if y is None:
+        return values - values.mean(0)
+    member = nn.functional.one_hot(y.cpu()).to(values.dtype)
+    return values - member @ (member.T @ values / member.sum(0)[:, None].clamp(min=1))
+
+
+def jacobian(seen: Look, count: int) -> Tensor:
+    """The orthonormal directions (K, n) along which x changes most: the leading eigenvectors of E_z[J^T J] (as in Ramesh et al. 2018,
+    arXiv:1812.01161)."""
+    return _leading(seen.effect, count)
+
+
+def closed(seen: Look, count: int) -> Tensor:
+    """The directions (K, n) that the first layer stretches most: the leading eigenvectors of A^T A, A the weights that meet z (SeFa: Shen
+    and Zhou 2021, arXiv:2007.06600). A is what the layer gives at each axis less what it gives at 0, so scaling or joining z with
+    anything else on its way is counted in."""
+    zero = torch.zeros(1, *seen.model.latent)
+    size = zero.numel()
+    first, _ = layers(seen.model, torch.cat([zero, torch.eye(size).view(size, *seen.model.latent)]))
+    weights = (first[1:] - first[:1]).double()  # (n, features)
+    return _leading(weights @ weights.T, count)
+
+
+def pca(seen: Look, count: int) -> Tensor:
+    """The directions (K, n) that move the activations after the first layer along their principal components (GANSpace: Härkönen et al.
+    2020, arXiv:2004.02546), within a class where the model is conditional.
+
+    The components' coordinates are regressed on the latents; the paper regresses latents on coordinates, which for standard normal latents
+    has the same expectation, and needs more samples."""
+    z, y = drawn(seen.model, seen.seed, "activations", ACTIVATIONS)
+    activations = within(layers(seen.model, z, y)[1].double(), y)
+    values, vectors = torch.linalg.eigh(activations @ activations.T)  # the samples are fewer than the features, or not many more
+    order = values.argsort(descending=True)[: min(count, z[0].numel())]
+    coordinates = vectors[:, order] * values[order].clamp(min=0).sqrt()
+    return _units(torch.linalg.lstsq(within(z.flatten(1).cpu().double(), y), coordinates).solution.T)
+
+
+def steered(reading: Reading) -> Tensor:
+    """One direction (M, n) a measure, along which it changes and the others as little as may be: the rows of the damped pseudo-inverse of
+    the slopes (the conditional manipulation of InterFaceGAN, Shen et al. 2020, arXiv:1907.10786, for all attributes at once)."""
+    slopes = reading.slopes.T  # (M, n)
+    square = slopes @ slopes.T
+    square.diagonal().add_(DAMPING * square.diagonal().mean() + 1e-12)
+    return _units(torch.linalg.solve(square, slopes))
+
+
+class _Seen(Exception):
+    """Ends a pass that has gone as far as it is wanted."""
+
+
+@torch.no_grad()
+def layers(model: Model, latents: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """What the first layer that the latents meet gives (N, features), and what the next one takes (N, features), on the CPU.
+
+    A layer is a module with a matrix or a filter of weights; a model that has no two such layers is its own: both are then its x."""
+    latents = latents.to(device(model))
+    if model.classes and condition is None:
+        condition = torch.zeros(len(latents), dtype=torch.int64, device=latents.device)
+    met: list[Tensor] = []
+
+    def varies(x: Tensor) -> bool:  # among samples of one class: what does not follow from z alone is no layer of ours
+        same = slice(None) if condition is None else condition == condition[0]
+        return len(x) == len(latents) and bool((x[same] != x[same][:1]).any())
+
+    def before(module: nn.Module, inputs: tuple) -> None:
+        if met and varies(inputs[0]):
+            met.append(inputs[0])
+            raise _Seen
+
+    def after(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+        if not met and varies(inputs[0]):
+            met.append(output)
+
+    inner = [m for m in model.modules() if m is not model and not isinstance(m, nn.Embedding)]
+    weighted = [m for m in inner if isinstance(getattr(m, "weight", None), Tensor) and m.weight.dim() > 1]
+    hooks = [h for m in weighted for h in (m.register_forward_pre_hook(before), m.register_forward_hook(after))]
+    try:
+        x = model.sample(latents, model.Sampling(), condition)
+        first, second = x, x
+    except _Seen:
+        first, second = met
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return first.flatten(1).float().cpu(), second.flatten(1).float().cpu()
+
+
+def _leading(square: Tensor, count: int) -> Tensor:
+    values, vectors = torch.linalg.eigh(square)
+    return vectors[:, values.argsort(descending=True)[:count]].T
+
+
+def _units(vectors: Tensor) -> Tensor:
+    return vectors / vectors.norm(dim=1, keepdim=True).clamp(min=1e-12)
