@@ -187,19 +187,11 @@ def _changes(settings: list[str], budgets: dict[str, float | None], given: dict[
 
 
 def _settings(run) -> None:
-    from .config import Data, Train, specs
-    from .model import family
+    from .model import settings
 
-    for part, group, values in (
-        ("data", Data, run.data.model_dump()),
-        ("model", family(run.family).Config, run.model),
-        ("train", Train, run.train.model_dump()),
-    ):
-        for spec in specs(group):
-            limits = ", ".join(map(str, spec.choices)) or (
-                f"{spec.low:g} to {spec.high:g}" if spec.low is not None and spec.high is not None else ""
-            )
-            typer.echo(f"{part}.{spec.name}={values[spec.name]}  {spec.help}" + (f" ({limits})" if limits else ""))
+    for spec in settings(run):
+        if "." in spec.name:  # the others have flags of their own
+            typer.echo(f"{spec.name}={spec.default}  {spec.help}" + (f" ({spec.limits})" if spec.limits else ""))
 
 
 def _on_signals() -> list[int]:

@@ -81,6 +81,19 @@ class Spec:
     low: float | None = None
     high: float | None = None
     choices: tuple[Any, ...] = ()
+    above: bool = False  # `low` itself is too low
+    below: bool = False  # `high` itself is too high
+
+    @property
+    def limits(self) -> str:
+        """What is allowed, in words: "1 to 8,192", "above 0, at most 10", or the choices; "" where nothing is stated."""
+        if self.choices:
+            return ", ".join(map(str, self.choices))
+        if self.low is None or self.high is None:
+            return ""
+        if not self.above and not self.below:
+            return f"{self.low:,} to {self.high:,}"
+        return f"{'above' if self.above else 'from'} {self.low:,}, {'below' if self.below else 'at most'} {self.high:,}"
 
 
 def specs(group: type[Fields], at: str = "") -> list[Spec]:
@@ -96,7 +109,8 @@ def specs(group: type[Fields], at: str = "") -> list[Spec]:
         choices = get_args(annotation) if get_origin(annotation) is Literal else ()
         kind = "choice" if choices else getattr(annotation, "__name__", "")
         if kind in ("bool", "int", "float", "str", "choice"):
-            found.append(Spec(at + name, kind, info.get_default(call_default_factory=True), info.description or "", low, high, choices))
+            default, above, below = info.get_default(call_default_factory=True), "Gt" in limits, "Lt" in limits
+            found.append(Spec(at + name, kind, default, info.description or "", low, high, choices, above, below))
     return found
 
 

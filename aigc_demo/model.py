@@ -7,13 +7,14 @@ import hashlib
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from . import config
-from .config import ConfigError, Fields, Run
+from .config import ConfigError, Fields, Run, Spec
 from .modality import Modality
 
 
@@ -146,6 +147,17 @@ def plan(preset: str, changes: Mapping[str, Any] | None = None) -> Run:
         "train": built["train"],
     }
     return config.check(Run, whole)
+
+
+def settings(run: Run) -> list[Spec]:
+    """Every setting of `run` that holds one value, under the name that `plan` takes, with the run's value as its default."""
+    groups = (
+        ("data.", config.Data, run.data.model_dump()),
+        ("model.", family(run.family).Config, run.model),
+        ("train.", config.Train, run.train.model_dump()),
+        ("", Run, run.model_dump()),
+    )
+    return [replace(s, default=values[s.name.removeprefix(at)]) for at, group, values in groups for s in config.specs(group, at)]
 
 
 def changed(run: Run) -> dict[str, Any]:

@@ -237,7 +237,9 @@ def test_settings_tell_what_the_run_will_use(aigc):
                 assert lines.pop(f"{part}.{name}") == str(value)
     assert not lines
     latent = next(line for line in out.splitlines() if line.startswith("model.latent"))
-    assert latent.endswith("(1 to 1024)")
+    assert latent.endswith("(1 to 1,024)")
+    assert next(line for line in out.splitlines() if line.startswith("train.lr")).endswith("(above 0, at most 10)")
+    assert "(from 0, below 1)" in next(line for line in out.splitlines() if line.startswith("train.beta1"))
 
 
 def test_a_run_needs_no_more_than_a_preset():

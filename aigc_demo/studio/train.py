@@ -6,14 +6,13 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from .. import checkpoint as checkpoints, config, data, files, jobs, model
-from ..config import ConfigError, Run, specs
+from ..config import ConfigError, Run
 from . import runs, widgets, words
 
 FIRST_SHOWN = ("model.latent", "train.batch", "train.lr", "seed")  # the few that matter; the rest is in a fold
@@ -184,23 +183,14 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab) -> runs.View:
 
 def _fields(chosen: str, changes: gr.State, t: gr.I18n, tell: dict[str, Any]) -> None:
     """The settings of a preset; a changed one goes into `changes`, one set back to the preset's value goes out, and then `tell` is run."""
-    run = model.plan(chosen)
-    groups = [("", Run, run.model_dump()), ("model.", model.family(run.family).Config, run.model)]
-    groups += [("train.", config.Train, run.train.model_dump()), ("data.", config.Data, run.data.model_dump())]
-    found = {
-        spec.name: (spec, values[spec.name.removeprefix(at)])
-        for at, group, values in groups
-        for spec in specs(group, at)
-        if spec.name not in ASKED
-    }
+    found = {s.name: s for s in model.settings(model.plan(chosen)) if s.name not in ASKED}
 
     def show(names: list[str]) -> None:
         with gr.Column(elem_classes="fields"):
             for name in names:
-                spec, value = found[name]
-                shown = widgets.field(replace(spec, default=value), name)
+                shown = widgets.field(found[name], name)
 
-                def note(now: Any, noted: dict, name: str = name, preset_value: Any = value) -> dict:
+                def note(now: Any, noted: dict, name: str = name, preset_value: Any = found[name].default) -> dict:
                     return {k: v for k, v in noted.items() if k != name} | ({} if now == preset_value or now is None else {name: now})
 
                 shown.change(note, [shown, changes], changes, show_progress="hidden", queue=False, api_visibility="private").then(**tell)
@@ -233,13 +223,7 @@ def _endpoints(train: Train) -> None:
         Args:
             preset: family:preset, as train_presets gives it.
         """
-        run = widgets.told(model.plan, preset)
-        groups = (
-            ("data.", config.Data, run.data.model_dump()),
-            ("model.", model.family(run.family).Config, run.model),
-            ("train.", config.Train, run.train.model_dump()),
-        )
-        return [{**s.__dict__, "default": values[s.name.removeprefix(at)]} for at, group, values in groups for s in specs(group, at)]
+        return [vars(s) for s in model.settings(widgets.told(model.plan, preset)) if "." in s.name]
 
     def train_start(preset: str, data: str = "digits", budget: float = 1.0, unit: str = "minutes", settings: str = "{}") -> dict:
         """Start training; returns the run's id, which lets anyone watch it, and its owner's token, which alone may stop it.

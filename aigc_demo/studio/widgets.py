@@ -102,7 +102,7 @@ def endpoint(function: Callable[..., Any], output: gr.components.Component) -> N
 
 def field(spec: Spec, label: str) -> gr.components.Component:
     """The component that a person changes one setting with."""
-    info = spec.help if spec.low is None or spec.high is None else f"{spec.help} ({spec.low:,} to {spec.high:,})"
+    info = f"{spec.help} ({spec.limits})" if spec.limits and not spec.choices else spec.help
     # said to be interactive: in a gr.render Gradio takes a field with a value for one that only shows it
     if spec.kind == "bool":
         return gr.Checkbox(spec.default, label=label, info=spec.help, interactive=True)
