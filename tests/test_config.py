@@ -178,7 +178,7 @@ def test_a_default_is_held_to_its_range_like_any_value():
 
 CHANGES = {
     "nothing": {},
-    "the data": {"data.source": "/tmp/my pictures/it's a \"set\" $HOME; rm", "data.size": 24, "data.channels": 3, "data.mirror": True},
+    "the data": {"data.source": '/tmp/my pictures/it\'s a "set" $HOME; rm', "data.size": 24, "data.channels": 3, "data.mirror": True},
     "the time": {"train.unit": "minutes", "train.budget": 0.1},
     "many steps": {"train.unit": "steps", "train.budget": 1234567},
     "only the budget": {"train.budget": 3.25},

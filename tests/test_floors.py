@@ -16,8 +16,8 @@ ALL = {"*"}
 
 FLOORS = {
     "__init__": 0, "config": 1, "files": 1, "modality": 1, "samplers": 1, "nets": 1, "provenance": 1,
-    "history": 2, "model": 2, "modalities": 2, "jobs": 3, "models": 3, "data": 3, "latent": 3, "checkpoint": 4, "trainer": 5, "engine": 5,
-    "evaluation": 6, "publish": 6, "studio": 7, "cli": 7, "__main__": 8,
+    "history": 2, "model": 2, "modalities": 2, "jobs": 3, "models": 3, "data": 3, "latent": 3, "curves": 4, "checkpoint": 4, "trainer": 5,
+    "engine": 5, "evaluation": 6, "publish": 6, "studio": 7, "cli": 7, "__main__": 8,
 }  # fmt: skip
 OURS = {
     "__init__": set(), "config": set(), "files": set(), "modality": set(), "samplers": set(), "nets": set(), "provenance": set(),
@@ -25,6 +25,7 @@ OURS = {
     "modalities": {"modality"},
     "history": {"files"},
     "jobs": {"config", "files", "history"},
+    "curves": {"files", "jobs"},
     "models": {"model", "config", "nets", "samplers", "modality"},
     "data": {"config", "modalities", "modality", "provenance"},
     "latent": {"model"},
@@ -32,12 +33,12 @@ OURS = {
     "trainer": {"checkpoint", "data", "files", "history", "latent", "model", "config"},
     "engine": {"checkpoint", "latent", "model", "config", "modality", "provenance"},
     "evaluation": {"engine", "data", "modalities"},
-    "studio": {"evaluation", "engine", "latent", "jobs", "data", "config", "checkpoint", "provenance", "publish", "model", "files"},
+    "studio": {"curves", "evaluation", "engine", "latent", "jobs", "data", "config", "checkpoint", "provenance", "publish", "model", "files"},
     "cli": FLOORS.keys() - {"studio", "__main__"},
     "__main__": {"cli"},
 }  # fmt: skip
 THEIRS = {
-    "__init__": set(), "files": set(), "history": set(), "jobs": set(), "provenance": set(), "__main__": set(),
+    "__init__": set(), "files": set(), "history": set(), "jobs": set(), "curves": set(), "provenance": set(), "__main__": set(),
     "config": {"pydantic"},
     "modality": {"torch"},
     "modalities": {"torch", "torchvision", "PIL", "soundfile", "numpy"},
@@ -51,7 +52,7 @@ THEIRS = {
     "trainer": {"torch", "accelerate", "safetensors", "PIL"},
     "engine": {"torch", "PIL"},
     "evaluation": {"torch", "torchmetrics"},
-    "studio": {"gradio", "starlette", "PIL", "numpy", "pandas"},  # starlette is gradio's server
+    "studio": {"gradio", "starlette", "PIL", "numpy"},  # starlette is gradio's server
     "cli": {"typer", "rich"},
 }  # fmt: skip
 # a promise finds those who keep it by the names of their files: it may name their folder, and import none of them

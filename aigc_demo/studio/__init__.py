@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 # before gradio is imported: no call home, and light bookkeeping of past requests
@@ -14,12 +13,13 @@ os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "200")
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
 from .. import jobs
 from ..engine import Engine
 from . import explore, train, widgets, words
 
-ASSETS = Path(__file__).parent / "assets"
 SANS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 LARGEST_UPLOAD = "1gb"
@@ -128,10 +128,11 @@ def launch(demo: gr.Blocks | None = None, **settings: Any) -> tuple:
 
     demo = demo or build()
     atexit.register(jobs.end_all)
-    settings.setdefault("app_kwargs", {"middleware": [Middleware(words.NearestChinese)]})
+    vendor = Mount(f"/{widgets.VENDOR}", StaticFiles(directory=widgets.ASSETS / "vendor"))
+    settings.setdefault("app_kwargs", {"middleware": [Middleware(words.NearestChinese)], "routes": [vendor]})
     return demo.queue(max_size=64, default_concurrency_limit=4).launch(
         theme=theme(),
-        css_paths=[ASSETS / "studio.css"],
+        css_paths=[widgets.ASSETS / "vendor" / "uPlot.min.css", widgets.ASSETS / "studio.css"],
         i18n=demo.i18n_words,
         ssr_mode=False,
         show_error=False,

@@ -30,11 +30,7 @@ class View:
             self.explore = gr.Button(t("train.explore"), elem_id="train-explore", **look)
         self.picture = widgets.picture(elem_id="train-picture")
         self.when = gr.Slider(0, 1, value=0, step=1, label=t("train.when"), visible=False, elem_id="train-when", buttons=[])
-        with gr.Row(elem_classes="curves"):
-            chart = {"x": "step", "y": "value", "color": "term", "x_title": "step", "y_title": "loss", "tooltip": "axis"}
-            chart |= {"height": 210, "min_width": 300, "visible": False, "buttons": []}
-            self.learning = gr.LinePlot(title=t("train.learning"), elem_id="train-curves", **chart)
-            self.held = gr.LinePlot(title=t("train.held"), elem_id="train-held", **chart)
+        self.charts = widgets.charts(elem_id="train-curves")
         shared = {"visible": False, "interactive": False, "max_lines": 1}
         self.link = gr.Textbox(label=t("train.link"), buttons=["copy"], elem_id="train-link", **shared)
         self.command = gr.Textbox(label=t("train.again"), buttons=["copy"], elem_id="train-again", **shared)
@@ -42,14 +38,13 @@ class View:
     @property
     def parts(self) -> list[Any]:
         """What `follow` fills, in its order."""
-        drawn = [self.line, self.picture, self.when, self.learning, self.held]
-        return [*drawn, self.stop, self.explore, self.link, self.command, self.known, self.timer]
+        return [self.line, self.picture, self.when, self.charts, self.stop, self.explore, self.link, self.command, self.known, self.timer]
 
     @property
     def emptied(self) -> dict[Any, Any]:
         """The parts that a run fills, by component, as they are where none is in view."""
-        hidden = [self.learning, self.held, self.stop, self.explore, self.link, self.command]
-        return {self.when: gr.Slider(value=0, visible=False), **{part: type(part)(visible=False) for part in hidden}}
+        hidden = [self.stop, self.explore, self.link, self.command]
+        return {self.charts: {}, self.when: gr.Slider(value=0, visible=False), **{part: type(part)(visible=False) for part in hidden}}
 
     @property
     def poll(self) -> dict[str, Any]:
@@ -65,7 +60,7 @@ class View:
 
 def follow(id: str, now: dict, runs: dict, at: float, request: gr.Request):
     """What the view shows of run `id`, of which it knows `now`; parts that did not change are skipped."""
-    parts = 11
+    parts = 10
     if not id:
         return [gr.skip()] * parts
     try:
@@ -81,9 +76,7 @@ def follow(id: str, now: dict, runs: dict, at: float, request: gr.Request):
     shown = gr.skip()
     if count and more_marks and at_end:
         shown = widgets.inline(jobs.mark(seen.id, seen.marks[-1]), words.say(request, "train.picture"))
-    # curves are redrawn with each mark and at the end, not at each tick: a redraw costs the browser a third of a second
-    redraw = points > 1 and (fresh or changed or more_marks)
-    curves = [plot(seen.points, side) if redraw else gr.skip() for side in (False, True)]
+    curves = {"run": seen.id, "points": points} if changed or points != now["points"] else gr.skip()
     when = gr.skip()
     if more_marks:
         when = gr.Slider(maximum=max(1, count - 1), visible=count > 1, **({"value": max(0, count - 1)} if at_end else {}))
@@ -94,7 +87,7 @@ def follow(id: str, now: dict, runs: dict, at: float, request: gr.Request):
         rest = [gr.Button(visible=live and mine), gr.Button(visible=seen.checkpoint and not live)]
         rest += [gr.Textbox(link(seen.id, request), visible=True), gr.Textbox(again, visible=True)]
     now = {"id": seen.id, "state": seen.state, "points": points, "marks": count}
-    return [status(seen, request), shown, when, *curves, *rest, now, gr.Timer(active=live)]
+    return [status(seen, request), shown, when, curves, *rest, now, gr.Timer(active=live)]
 
 
 def follow_anew(id: str, now: dict, runs: dict, at: float, request: gr.Request):
@@ -156,12 +149,6 @@ def facts(seen: jobs.Seen) -> dict[str, Any]:
         "command": widgets.plain(checkpoints.command(seen.run)),
         "points": [*seen.points[:: max(1, len(seen.points) // widgets.MOST_POINTS)], *seen.points[-1:]],
     }
-
-
-def plot(points: tuple[dict[str, Any], ...], held_out: bool) -> gr.LinePlot:
-    """The chart of a run's losses, or of its held-out ones."""
-    table, colours = widgets.curves(points, held_out)
-    return gr.LinePlot(table, color_map=colours, colors_in_legend=[k for k, c in colours.items() if len(c) == 7], visible=len(table) > 1)
 
 
 def link(id: str, request: gr.Request | None) -> str:

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
-from .. import files
-from ..config import Spec
+from .. import curves, files
+from ..config import ConfigError, Spec
+from . import words
 
 LIVE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
-MOST_POINTS = 500  # a line of a chart
-# Okabe and Ito's colours, told apart by people of every colour vision; raw values take them at a third of the opacity
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-PALE = "55"
+MOST_POINTS = 500  # of a run, for a program that asks how it goes
+VENDOR = "gradio_api/vendor"  # where the page finds the libraries of assets/vendor
+
+ASSETS = Path(__file__).parent / "assets"
 
 log = logging.getLogger(__package__)
 
@@ -44,6 +44,48 @@ def picture(**settings: Any) -> gr.HTML:
 const show = () => { const { src, alt } = props.value || {}; image.hidden = !src; if (src) { image.src = src; image.alt = alt; } };
 show(); watch('value', show);"""
     return gr.HTML({}, html_template="<img hidden>", js_on_load=script, apply_default_css=False, **settings)
+
+
+def script(*names: str) -> str:
+    """The page's own JavaScript of these files, as one component runs it."""
+    return "\n".join((ASSETS / name).read_text("utf-8") for name in names)
+
+
+def answering(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`function` for a component's own script: whatever a stranger's payload meets, the answer is JSON, {"error": sentence} at worst."""
+
+    def answer(payload):
+        try:
+            return function(payload)
+        except Exception as error:
+            return {"error": sentence(error)}
+
+    answer.__name__ = function.__name__
+    return answer
+
+
+@answering
+def news(asked: Any) -> dict[str, Any]:
+    """What is new in the curves of {"run": id} to a page that says what it has."""
+    if not isinstance(asked, dict):
+        raise ConfigError("curves are asked for by a run's id")
+    return curves.watch(str(asked.get("run", "")), asked.get("have"))[2]
+
+
+def charts(**settings: Any) -> gr.HTML:
+    """The charts of the run that the value {"run": id, ...} names; another value makes the page look for what is new."""
+    return gr.HTML(
+        {},
+        html_template='<div class="curves"></div>',
+        js_on_load=script("curves.js", "train-curves.js"),
+        apply_default_css=False,
+        server_functions=[news],
+        words=words.of("curves", whole=True),
+        vendor=VENDOR,
+        container=False,
+        padding=False,
+        **settings,
+    )
 
 
 def inline(data: bytes, alt: str, kind: str = "image/webp") -> dict[str, str]:
@@ -112,26 +154,3 @@ def field(spec: Spec, label: str) -> gr.components.Component:
         return gr.Textbox(spec.default, label=label, info=spec.help, interactive=True)
     # limits are not given to the component: the config's own sentence says more than a silently clipped number
     return gr.Number(spec.default, label=label, info=info, precision=0 if spec.kind == "int" else None, interactive=True)
-
-
-def curves(points: tuple[dict[str, Any], ...], held_out: bool) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Loss curves as a long table (step, value, term) and a colour for each term.
-
-    Each of the log's training terms comes raw and pale, and smoothed over a fiftieth of the run; held-out terms come as they are. At most
-    MOST_POINTS a line: means of neighbouring points."""
-    names = list(dict.fromkeys(k for p in points for k in p["terms"] if k.startswith("held-out ") == held_out))
-    rows, colours = [], {}
-    for i, name in enumerate(names):
-        line = pd.DataFrame([(p["step"], p["terms"][name]) for p in points if name in p["terms"]], columns=["step", "value"])
-        if len(line) > MOST_POINTS:
-            line = line.groupby(line.index * MOST_POINTS // len(line)).mean()
-        shown = name.removeprefix("held-out ")
-        if held_out:
-            rows.append(line.assign(term=shown))
-        else:
-            rows.append(line.assign(term=f"{shown}, each"))
-            rows.append(line.assign(value=line["value"].ewm(span=max(2, len(line) / 50)).mean(), term=shown))
-            colours[f"{shown}, each"] = COLOURS[i % len(COLOURS)] + PALE
-        colours[shown] = COLOURS[i % len(COLOURS)]
-    table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame({"step": [], "value": [], "term": []})
-    return table.round({"step": 1, "value": 5}), colours
