@@ -1,4 +1,4 @@
-"""The curves of a run for those who watch it: a log of any length as at most 500 buckets a chart, and only what is new since the last look."""
+"""The curves of a run for those who watch it: a log of any length as at most 500 buckets a chart, and of them only what is new."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Chart:
             self.names |= dict.fromkeys(values)
 
     def since(self, have: Any) -> dict[str, Any] | None:
-        """What is new to one who has `have` = [level, full buckets, names] of this chart: the rows from bucket `from` on; None where none are."""
+        """The rows from bucket `from` on, which are new to one who has `have` = [level, full buckets, names]; None where none are."""
         full = len(self.buckets) - (self.buckets[-1].count < 1 << self.level)
         start = 0
         if isinstance(have, list) and len(have) == 3 and have[::2] == [self.level, len(self.names)] and isinstance(have[1], int):
@@ -131,9 +131,9 @@ _taking = threading.Lock()
 def watch(id: str, have: Any = None) -> tuple[jobs.Seen, Curves, dict[str, Any]]:
     """Run `id` as it is now, its curves, and what is new in them to one who has `have` (all where it has nothing). Raises jobs.JobError.
 
-    The news: {"version", "points": lines of the log, "charts": {"training" | "held-out": {"names", "level", "full", "from", "rows"}}}. A row
-    is the mean step, the mean seconds, and for each name the mean, the least and the largest value of up to 2**level points; the rows from
-    `from` on take the place of those that one has, and the first `full` will not change until the level does."""
+    The news: {"version", "points": lines of the log, "charts": {"training" | "held-out": {"names", "level", "full", "from", "rows"}}}.
+    A row is the mean step, the mean seconds, and for each name the mean, the least and the largest value of up to 2**level points. The
+    rows from `from` on take the place of those that one has; the first `full` will not change until the level does."""
     with _taking:  # also over the reading: a watcher that is late with fewer points would look like a log that was cut
         seen = jobs.watch(id)
         found = _curves.get(seen.id) or Curves()

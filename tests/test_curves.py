@@ -1,11 +1,11 @@
-"""Curves of any length: every point of the log is in one bucket, a page that appends has what a page that asks for all has, and nothing shifts."""
+"""Curves of any length: every point is in one bucket, a page that appends shows what one that asks for all shows, and nothing shifts."""
 
 import json
 import random
 
 import pytest
 
-from aigc_demo import curves, files, jobs, model
+from aigc_demo import curves, files, history, jobs, model
 
 
 def point(step, **terms):
@@ -94,13 +94,13 @@ def test_a_log_that_was_written_anew_is_another_version(home):
     folder = jobs.create(run)
 
     def write(points):
-        files.write_whole(folder / jobs.LOG, b"".join(json.dumps(p).encode() + b"\n" for p in points))
+        files.write_whole(folder / history.LOG, b"".join(json.dumps(p).encode() + b"\n" for p in points))
 
     write(log(30))
     first = curves.watch("mine")[2]
     assert first["points"] == 30
     page = apply({}, first)
-    with open(folder / jobs.LOG, "a") as f:
+    with open(folder / history.LOG, "a") as f:
         f.write(json.dumps(point(30, loss=1.0)) + "\n")
     more = curves.watch("mine", page)[2]
     assert (more["version"], more["points"], more["charts"]["training"]["from"]) == (first["version"], 31, 30)

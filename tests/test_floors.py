@@ -33,7 +33,9 @@ OURS = {
     "trainer": {"checkpoint", "data", "files", "history", "latent", "model", "config"},
     "engine": {"checkpoint", "latent", "model", "config", "modality", "provenance"},
     "evaluation": {"engine", "data", "modalities"},
-    "studio": {"curves", "evaluation", "engine", "latent", "jobs", "data", "config", "checkpoint", "provenance", "publish", "model", "files"},
+    "studio": {
+        "curves", "evaluation", "engine", "latent", "jobs", "data", "config", "checkpoint", "provenance", "publish", "model", "files",
+    },
     "cli": FLOORS.keys() - {"studio", "__main__"},
     "__main__": {"cli"},
 }  # fmt: skip

@@ -298,8 +298,11 @@ def test_a_run_is_followed_by_its_link_and_stopped_by_its_owner_alone(visit, sit
     page.wait_for_url(re.compile(r"\?run=[0-9a-f]{32}$"))
     id = page.url.partition("?run=")[2]
     says(page, r"Training · step [\d,]+, epoch .* items/s · \d:\d\d left")
-    page.locator("#train-curves svg").wait_for()
-    page.locator("#train-held svg").wait_for()
+    page.locator("#train-curves canvas").nth(1).wait_for()
+    looks = int(page.locator("#train-curves .curves").get_attribute("data-looks"))
+    page.wait_for_function("(n) => Number(document.querySelector('#train-curves .curves').dataset.looks) > n", arg=looks)
+    said = page.locator("#train-curves .plot").first
+    assert re.match(r"Loss on what it learns from, at step [\d,]+: loss \d", said.get_attribute("aria-label"))
     before = sample_picture(page)
     page.wait_for_function("(before) => document.querySelector('#train-picture img').src !== before", arg=before)
     config = site.run(id)
@@ -314,7 +317,7 @@ def test_a_run_is_followed_by_its_link_and_stopped_by_its_owner_alone(visit, sit
 
     guest = visit(f"?run={id}")
     says(guest, "Training · step")
-    guest.locator("#train-curves svg").wait_for()
+    guest.locator("#train-curves canvas").first.wait_for()
     assert not guest.locator("#train-stop").is_visible()
 
     stranger = in_train(visit())

@@ -207,7 +207,7 @@ function charts(box, ask, several) {
       scales: { x: { time: false }, y: { distr: settings.log ? 3 : 1 } },
       axes: [
         { ...axis, size: 28, label: say(`curves.x.${settings.by}`), values: (u, all) => all.map((v) => (settings.by === 'steps' ? v.toLocaleString() : clock(v))), space: 70 },
-        { ...axis, size: 52, label: say('curves.value'), values: (u, all) => all.map((v) => (v == null ? '' : short(v))), space: 32 },
+        { ...axis, grid: { ...axis.grid, filter: (u, all) => all.map((v) => (!settings.log || Number.isInteger(Math.round(1e6 * Math.log10(v)) / 1e6) ? v : null)) }, size: 52, label: say('curves.value'), values: (u, all) => all.map((v) => (v == null ? '' : short(v))), space: 32 },
       ],
       hooks: { setCursor: [() => readout(own)] },
     }, data(own), own.plot);
