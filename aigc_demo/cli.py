@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,13 @@ app = typer.Typer(name="aigc", add_completion=False, pretty_exceptions_enable=Fa
 
 
 UsageError = typer.BadParameter.__bases__[0]  # click's, wherever this typer keeps it
+
+
+class Format(str, Enum):
+    """What a checkpoint is exported as."""
+
+    onnx = "onnx"
+    page = "page"
 
 
 def main() -> None:
@@ -341,6 +349,38 @@ def _numbers(flag: str, text: str, kind: type) -> list:
         return [kind(word) for word in text.split(",")]
     except ValueError:
         raise ConfigError(f"{flag} {text[:80]}: write it as numbers with commas between, such as 1,2") from None
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint's name or folder, or a run's name.")],
+    format: Annotated[Format, typer.Option(help="onnx is the model as one file, page a folder that any static host serves.")] = Format.page,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="The file or the folder; by default in the current one.")] = None,
+    runtime: Annotated[Path | None, typer.Option(help="A folder that holds onnxruntime-web; by default npm fetches it once.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say what was made as JSON.")] = False,
+) -> None:
+    """Export a checkpoint for other programs (ONNX), or as a page that needs no server."""
+    from . import checkpoint as checkpoints, engine, files
+    from .publish import graph, static_page
+
+    found = checkpoints.find(checkpoint, anywhere=True)
+    kind = engine.Engine(device="cpu")
+    if format is Format.onnx:
+        made = graph.export(kind.warm(found))
+        out = out or Path(f"{static_page.title(found)}.onnx")
+        files.write_whole(out, made.data)
+        size, difference = len(made.data), made.difference
+    else:
+        page = static_page.make(kind, found, runtime)
+        out = out or Path(f"{static_page.title(found)}-page")
+        static_page.write(out, page)
+        size, difference = sum(map(len, page.files.values())), page.difference
+    if as_json:
+        typer.echo(json.dumps({"out": str(out), "format": format.value, "bytes": size, "difference": difference, "digest": found.digest}))
+        return
+    typer.echo(f"{found.name}: {out}, {size / 1e6:.1f} MB; at most {difference:.1g} off what torch draws")
+    if format is Format.page:
+        typer.echo(f"look at it: python -m http.server --directory {out}")
 
 
 def _pairs(flag: str, texts: list[str] | None) -> list[tuple[int, float]]:

@@ -22,6 +22,7 @@ from .modality import Modality
 from .model import Model, draw_latents
 from .provenance import label
 
+REACH = 3.0  # how far a slider of a page goes to either side, in standard deviations
 SPAN = 8.0  # how far a slider or a latent's number may go, in standard deviations
 FAR = 1_000_000  # how far a place on the lattice may lie from its middle
 DIGITS = 5  # decimals of a pinned latent's numbers: far below what a pixel of 8 bits can show

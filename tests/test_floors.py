@@ -33,6 +33,7 @@ OURS = {
     "trainer": {"checkpoint", "data", "files", "history", "latent", "model", "config"},
     "engine": {"checkpoint", "latent", "model", "config", "modality", "provenance"},
     "evaluation": {"engine", "data", "modalities"},
+    "publish": {"engine", "checkpoint", "model", "modality", "config", "files", "provenance", "__init__"},
     "studio": {
         "curves", "evaluation", "engine", "latent", "jobs", "data", "config", "checkpoint", "provenance", "publish", "model", "files",
     },
@@ -54,6 +55,7 @@ THEIRS = {
     "trainer": {"torch", "accelerate", "safetensors", "PIL"},
     "engine": {"torch", "PIL"},
     "evaluation": {"torch", "torchmetrics"},
+    "publish": {"torch", "onnx", "onnxruntime", "onnxscript"},
     "studio": {"gradio", "starlette", "PIL", "numpy"},  # starlette is gradio's server
     "cli": {"typer", "rich"},
 }  # fmt: skip

@@ -15,12 +15,11 @@ import gradio as gr
 from .. import checkpoint as checkpoints, files, jobs
 from ..checkpoint import Checkpoint
 from ..config import ConfigError, Spec, specs
-from ..engine import Engine, Request, Superseded
+from ..engine import REACH, Engine, Request, Superseded
 from . import panels, widgets, words
 
 ASSETS = Path(__file__).parent / "assets" / "explore"
 SCRIPTS = ("core.js", "picture.js", "panels.js", "sliders.js")  # then each panel's, then start.js
-REACH = 3.0  # how far a slider goes to either side, in standard deviations
 LATTICE = (9, 3)  # neighbours: columns along the first slider, rows along the second
 SPACING = 0.75  # standard deviations between neighbours
 LARGEST_SHEET = 256  # samples
