@@ -163,7 +163,7 @@ function slider(label, value, low, high, normal, attributes, changed) {
 }
 
 function build() {
-  const called = (k) => (page.words[page.names[k]] ? say(page.names[k]) : page.names[k] || say('direction', { k: k + 1 }));
+  const called = (k, name = page.names[k]) => (page.words[`name.${name}`] ? say(`name.${name}`) : name || say('direction', { k: k + 1 }));
   $('.sliders').replaceChildren(...page.directions.map((_, k) => slider(
     called(k), state.sliders[k], -page.reach, page.reach, 0, { 'data-slider': k }, (v) => { state.sliders[k] = v; })));
   $('.settings').replaceChildren(...page.settings.map((s) => slider(
