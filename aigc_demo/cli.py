@@ -299,9 +299,7 @@ def sample(
     from .config import ConfigError, parse
 
     found = checkpoints.find(checkpoint, anywhere=True)
-    classes = found.manifest.classes
-    if label and label not in classes and not re.fullmatch("[0-9]{1,9}", label):
-        raise ConfigError(f"--class: {label[:80]!r} is not one of {', '.join(classes) or 'its classes: it has none'}")
+    chosen = _label(found, label)
     if out.suffix and out.suffix.lower() != ".png":
         raise ConfigError(f"--out: {out} is neither a .png nor a folder")
     moves = {k - 1: v for k, v in _pairs("--slider", slider)}
@@ -318,7 +316,7 @@ def sample(
             index + i,
             tuple(moves.get(k, 0.0) for k in range(max(moves, default=-1) + 1)),
             {k - 1: v for k, v in _pairs("--number", number)},
-            (classes.index(label) if label in classes else int(label)) if label else None,
+            chosen,
             sampling,
             where,
         )
@@ -383,6 +381,16 @@ def export(
         typer.echo(f"look at it: python -m http.server --directory {out}")
 
 
+def _label(found, text: str) -> int | None:
+    """The class that a name or a number means. Raises ConfigError."""
+    from .config import ConfigError
+
+    classes = found.manifest.classes
+    if text and text not in classes and not re.fullmatch("[0-9]{1,9}", text):
+        raise ConfigError(f"--class: {text[:80]!r} is not one of {', '.join(classes) or 'its classes: it has none'}")
+    return (classes.index(text) if text in classes else int(text)) if text else None
+
+
 def _pairs(flag: str, texts: list[str] | None) -> list[tuple[int, float]]:
     from .config import ConfigError
 
@@ -396,6 +404,49 @@ def _pairs(flag: str, texts: list[str] | None) -> list[tuple[int, float]]:
         if not 1 <= pairs[-1][0] <= 1024:
             raise ConfigError(f"{flag} {text}: {at} is not a position from 1 to 1024")
     return pairs
+
+
+@app.command()
+def explore(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint's name or folder, or a run's name.")],
+    directions: Annotated[
+        str, typer.Option(metavar="METHOD", help="stored (its sliders), or found anew: best, measured, labels, pca, closed, jacobian.")
+    ] = "stored",
+    between: Annotated[list[str] | None, typer.Option(help="With labels: the way from one class to another; give it twice.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="At most so many directions.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the sheet's picture, or of its first.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="More than 1: a row for each seed instead of for each direction.")] = 1,
+    label: Annotated[str, typer.Option("--class", help="A class's name or number, where the model is conditional.")] = "",
+    dpi: Annotated[int, typer.Option(help="Dots in an inch of the page, which is A4.")] = 300,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Draw the contact sheet to this .png.")] = None,
+    save: Annotated[bool, typer.Option("--save", help="Make these the checkpoint's sliders.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Find what a model's sliders may move along, say what each does, and draw a contact sheet of them."""
+    from . import checkpoint as checkpoints, engine, files
+    from .config import ConfigError
+    from .exploration import contact
+
+    if out and out.suffix.lower() != ".png":
+        raise ConfigError(f"--out: {out} is not a .png")
+    kind, found = engine.Engine(device="cpu"), checkpoints.find(checkpoint, anywhere=True)
+    chosen = _label(found, label)
+    ways = contact.directions(kind, found, directions, count, tuple(between or ()))
+    if out:
+        files.write_whole(out, contact.sheet(kind, found, ways, range(seed, seed + seeds), chosen, dpi))
+    if save:
+        checkpoints.write_directions(found, ways)
+    rows = contact.told(ways)
+    if as_json:
+        facts = {"checkpoint": found.name, "digest": found.digest, "out": out and str(out), "saved": save, "directions": rows}
+        typer.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    for row in rows:
+        typer.echo(f"{row['number']:>3}  {row['name'] or '-':<16} {row['method']:<10} {row['effect']:.3f}")
+    typer.echo("The last column is the effect: the root mean square change of a picture's values (-1 to 1) a standard deviation.")
+    for done, where in ((out, out), (save, found.path / checkpoints.DIRECTIONS)):
+        if done:
+            typer.echo(f"written: {where}")
 
 
 @app.command(name="list")

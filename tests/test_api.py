@@ -23,6 +23,8 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/explore_numbers": ("checkpoint", "seed"),
     "/explore_command": ("checkpoint", "seed", "sliders", "label", "truncation", "numbers"),
     "/explore_sheet": ("checkpoint", "n", "seed", "label"),
+    "/explore_directions": ("checkpoint", "method", "between"),
+    "/explore_contact": ("checkpoint", "method", "seed", "seeds", "label"),
     "/train_presets": (),
     "/train_settings": ("preset",),
     "/train_start": ("preset", "data", "budget", "unit", "settings"),
@@ -108,6 +110,13 @@ def test_explore(client, site):
     with Image.open(client.predict("tiny-vae", 11, api_name="/explore_neighbours")) as sheet:
         assert sheet.width > 9 * 28
 
+    ways = client.predict("tiny-vae", api_name="/explore_directions")
+    opened = client.predict("tiny-vae", api_name="/explore_open")
+    assert ([w["name"] for w in ways], [w["method"] for w in ways]) == (opened["names"], opened["methods"])
+    assert {w["method"] for w in client.predict("tiny-vae", "pca", api_name="/explore_directions")} == {"pca"}
+    with Image.open(client.predict("tiny-vae", "stored", 3, 2, api_name="/explore_contact")) as page:
+        assert sorted(page.size) == [2480, 3508]
+
     with Image.open(client.predict("tiny-gan", 16, 3, 2, api_name="/explore_sheet")) as sheet:
         assert sheet.width > 4 * 32
         assert sheet.height > 2 * 32
@@ -177,11 +186,17 @@ HOSTILE = [
     *[("/explore_picture", ("tiny-vae", 0, s), "sliders") for s in ("[NaN]", "[1e999]", "[9]", "null", "{}", "7", "[[1]]", "no", DEEP)],
     *[("/explore_picture", ("tiny-vae", 0, "[]", -1, 1, s), "numbers") for s in ('{"99": 1}', '{"x": 1}', '{"0": 99}', "[]", "no", DEEP)],
     *[(f"/explore_{what}", (UP,), "is not a name") for what in ("neighbours", "numbers")],
-    *[("/explore_picture", ("tiny-vae", 0, json.dumps([0.1] * 5000)), "sliders: 5000 given, the checkpoint has 4")],
+    *[("/explore_picture", ("tiny-vae", 0, json.dumps([0.1] * 5000)), "sliders: 5000 given, the checkpoint has")],
     *[("/explore_picture", ("tiny-vae", 0, "[]", label), "label") for label in (10, 10**30)],
     *[("/explore_picture", ("tiny-vae", 0, "[]", 0, much), "truncation") for much in (-1, 1e300)],
     *[("/explore_sheet", (UP,), "is not a name"), ("/explore_sheet", ("tiny-vae", 4, 0, 10), "label")],
     *[("/explore_sheet", ("tiny-vae", n), "n: ") for n in (0, -1, 257, 10**12)],
+    *[("/explore_directions", (UP,), "is not a name"), ("/explore_contact", (UP,), "is not a name")],
+    *[("/explore_directions", ("tiny-vae", method), "is not one of stored, best") for method in ("", "<b>", "x" * 5000, DEEP)],
+    *[("/explore_directions", ("tiny-vae", "labels", names), "between: ") for names in ("0", ",", "0,nobody", "0,1,2")],
+    *[("/explore_contact", ("tiny-vae", "stored", 0, n), "seeds: ") for n in (0, -1, 41, 10**12)],
+    *[("/explore_contact", ("tiny-vae", "stored", seed), "seed: ") for seed in (-1, 2**31)],
+    ("/explore_contact", ("tiny-vae", "stored", 0, 1, 10), "label: 10 is not a class"),
     *[("/train_settings", (UP,), "family"), ("/train_settings", ("vae:huge",), "did you mean|is not one of")],
     *[("/train_start", (UP,), "family")],
     *[("/train_start", ("vae:tiny", data), "data") for data in ("/etc", UP, "", "/", "~", "upload-../../x", "upload-0", "http://[::1]/x")],

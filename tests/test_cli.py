@@ -219,6 +219,55 @@ def test_a_checkpoint_is_found_by_its_folder_too(made, aigc, tmp_path):
         assert aigc("sample", place, "--n", 1, "-o", tmp_path / "x.png")[0] == 0
 
 
+# explore
+
+
+def test_explore_finds_directions_says_them_and_draws_a_sheet(made, aigc, home):
+    name = made.path.parent.name
+    code, out, err = aigc("explore", name, "--directions", "pca", "--class", "3", "--out", home / "sheet.png", "--dpi", 100)
+    assert code == 0, err
+    assert re.search(r"^  1 .* pca +0\.\d{3}$", out, re.MULTILINE)
+    assert f"written: {home / 'sheet.png'}" in out
+    with Image.open(home / "sheet.png") as image:
+        assert sorted(image.size) == [827, 1169]
+        assert image.info["dpi"] == pytest.approx((100, 100), abs=0.1)
+    code, out, err = aigc("explore", name, "--json")
+    assert code == 0, err
+    (said,) = told(out)
+    assert (said["checkpoint"], said["out"], said["saved"]) == (made.name, None, False)
+    stored = checkpoint.read_directions(made)
+    assert [(row["name"], row["method"]) for row in said["directions"]] == list(zip(stored.names, stored.methods, strict=True))
+
+
+def test_explore_keeps_directions_only_where_it_is_asked_to(made, aigc, home):
+    name, before = made.path.parent.name, checkpoint.read_directions(made)
+    assert aigc("explore", name, "--directions", "closed", "--count", 2, "--seeds", 3, "-o", home / "s.png")[0] == 0
+    assert checkpoint.read_directions(made).methods == before.methods
+    code, out, _ = aigc("explore", name, "--directions", "closed", "--count", 2, "--save")
+    assert code == 0
+    assert str(made.path / "directions.safetensors") in out
+    assert checkpoint.read_directions(made).methods == ("closed", "closed")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--directions", "magic"], "directions: 'magic' is not one of"),
+        (["--out", "sheet.jpg"], "--out: sheet.jpg is not a .png"),
+        (["--class", "nobody"], "--class: 'nobody' is not one of 0, 1"),
+        (["--seeds", 41, "--out", "x.png"], "seeds: 41 of them"),
+        (["--dpi", 9, "--out", "x.png"], "dpi: 9 is not"),
+        (["--between", "0"], "between: takes two names"),
+    ],
+)
+def test_explore_refuses_in_a_sentence(all_made, aigc, words, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = aigc("explore", "vae-toy", *words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"aigc: {says}"), err
+    assert not list(tmp_path.glob("*.png"))
+
+
 # list, data
 
 

@@ -17,7 +17,7 @@ ALL = {"*"}
 FLOORS = {
     "__init__": 0, "config": 1, "files": 1, "modality": 1, "samplers": 1, "nets": 1, "provenance": 1,
     "history": 2, "model": 2, "modalities": 2, "jobs": 3, "models": 3, "data": 3, "latent": 3, "curves": 4, "checkpoint": 4, "trainer": 5,
-    "engine": 5, "evaluation": 6, "publish": 6, "studio": 7, "cli": 7, "__main__": 8,
+    "engine": 5, "evaluation": 6, "exploration": 6, "publish": 6, "studio": 7, "cli": 7, "__main__": 8,
 }  # fmt: skip
 OURS = {
     "__init__": set(), "config": set(), "files": set(), "modality": set(), "samplers": set(), "nets": set(), "provenance": set(),
@@ -34,8 +34,10 @@ OURS = {
     "engine": {"checkpoint", "latent", "model", "config", "modality", "provenance"},
     "evaluation": {"engine", "data", "modalities"},
     "publish": {"engine", "checkpoint", "model", "modality", "config", "files", "provenance", "__init__"},
+    "exploration": {"engine", "latent", "checkpoint", "data", "model", "config", "provenance"},
     "studio": {
-        "curves", "evaluation", "engine", "latent", "jobs", "data", "config", "checkpoint", "provenance", "publish", "model", "files",
+        "curves", "evaluation", "exploration", "engine", "latent", "jobs", "data", "config", "checkpoint", "provenance", "publish",
+        "model", "files",
     },
     "cli": FLOORS.keys() - {"studio", "__main__"},
     "__main__": {"cli"},
@@ -55,6 +57,7 @@ THEIRS = {
     "trainer": {"torch", "accelerate", "safetensors", "PIL"},
     "engine": {"torch", "PIL"},
     "evaluation": {"torch", "torchmetrics"},
+    "exploration": {"torch", "PIL"},
     "publish": {"torch", "onnx", "onnxruntime", "onnxscript"},
     "studio": {"gradio", "starlette", "PIL", "numpy"},  # starlette is gradio's server
     "cli": {"typer", "rich"},

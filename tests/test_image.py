@@ -185,3 +185,69 @@ def test_grey_is_told_from_colour():
 def test_a_grey_read_is_rec_601():
     item = Modality(16, 1).read(png())
     assert torch.equal(item, torch.from_numpy(np.array(Image.open(io.BytesIO(png())).convert("L")))[None])
+
+
+# What can be read off a picture
+
+
+def drawn(size=32, channels=1, paper=-1.0, ink=1.0, box=(8, 8, 16, 16), shear=0.0):
+    """A box (left, top, width, height) on paper, sheared to the right, upwards, by `shear`."""
+    x = torch.full((1, channels, size, size), paper)
+    left, top, width, height = box
+    for row in range(top, top + height):
+        shift = round(shear * (top + height / 2 - row))
+        x[..., row, left + shift : left + shift + width] = ink
+    return x
+
+
+def read_off(**changes):
+    return {name: value.item() for name, value in Modality.measures(drawn(**changes)).items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "less", "more"),
+    [
+        ("brightness", {"ink": 0.2}, {"ink": 0.9}),
+        ("thickness", {"box": (10, 4, 4, 24)}, {"box": (10, 4, 12, 24)}),
+        ("width", {"box": (8, 8, 8, 16)}, {"box": (8, 8, 16, 16)}),
+        ("height", {"box": (8, 8, 16, 8)}, {"box": (8, 8, 16, 16)}),
+        ("left-right", {"box": (2, 8, 16, 16)}, {"box": (12, 8, 16, 16)}),
+        ("up-down", {"box": (8, 12, 16, 16)}, {"box": (8, 2, 16, 16)}),
+        ("slant", {"shear": -0.5}, {"shear": 0.5}),
+    ],
+)
+def test_a_measure_follows_what_it_is_named_after(name, less, more):
+    assert read_off(**less)[name] < read_off(**more)[name] - 0.1
+
+
+def test_measures_are_in_half_sides_and_do_not_depend_on_shade_or_paper():
+    dark = read_off(box=(4, 6, 8, 16))
+    assert dark["width"] == pytest.approx(8 / 16, abs=0.03)
+    assert dark["height"] == pytest.approx(16 / 16, abs=0.05)
+    assert dark["left-right"] == pytest.approx((8 - 16) / 16, abs=0.03)
+    assert dark["up-down"] == pytest.approx((16 - 14) / 16, abs=0.03)
+    assert dark["slant"] == pytest.approx(0, abs=1e-3)
+    for paper, ink in ((-1.0, -0.3), (1.0, -0.8)):
+        other = read_off(box=(4, 6, 8, 16), paper=paper, ink=ink)
+        for name in set(other) - {"brightness"}:
+            assert other[name] == pytest.approx(dark[name], abs=1e-3), name
+
+
+def test_colour_has_two_more_measures_and_a_blank_picture_has_all():
+    red, blue = (drawn(channels=3, paper=0.9) for _ in range(2))
+    red[:, 1:, 8:24, 8:24], blue[:, :2, 8:24, 8:24] = -1.0, -1.0
+    values = Modality.measures(torch.cat([red, blue]))
+    assert values["warmth"][0] > values["warmth"][1] + 1
+    torch.testing.assert_close(values["background"], torch.full((2,), 0.9))
+    blank = Modality.measures(torch.ones(2, 3, 8, 8))
+    assert blank.keys() == values.keys()
+    assert all(v.isfinite().all() for v in blank.values())
+
+
+def test_top_heavy_is_wide_above():
+    x = torch.full((2, 1, 32, 32), -1.0)
+    x[0, :, 4:16, 4:28] = x[0, :, 16:28, 13:19] = 1.0
+    x[1] = x[0].flip(1)
+    above, below = Modality.measures(x)["top-heavy"].tolist()
+    assert above > 0.1
+    assert below == pytest.approx(-above, abs=1e-4)

@@ -42,7 +42,7 @@ def test_an_assistant_can_do_what_the_page_does(tools):
         ("explore_picture", {"checkpoint": "tiny-vae", "seed": 5, "label": 2}),
         ("explore_picture", {"checkpoint": "../../etc/passwd"}),
     )
-    assert {"explore_list", "explore_open", "explore_picture", "explore_sheet"} <= set(listed)
+    assert {"explore_list", "explore_open", "explore_picture", "explore_sheet", "explore_directions", "explore_contact"} <= set(listed)
     assert {"train_start", "train_watch", "train_mark", "train_stop", "data_sources", "data_look"} <= set(listed)
     assert not {"live", "follow", "begin_run", "attach", "note"} & set(listed)  # the page's own are not tools
     about = listed["explore_picture"]

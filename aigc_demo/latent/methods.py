@@ -15,7 +15,7 @@ EXAMPLES = 12  # latents around which x is looked at: one of each of ten classes
 STEP = 0.5  # standard deviations: wide enough for what a slider shows, narrow enough for a derivative
 TYPICAL = 200  # samples that say how far a measure spreads by itself
 ACTIVATIONS = 1024  # latents whose activations are analysed
-FINEST = 0.01  # a measure that spreads less than this is not seen to move
+FINEST = 0.06  # a measure that spreads less is hardly seen to: nearly a pixel of 28
 DAMPING = 0.3  # of the mean square slope: the price of keeping the other measures still
 
 

@@ -48,7 +48,8 @@ def own(model: Model, classes: Sequence[str], seed: int = 0, count: int = 1000) 
 
 @torch.no_grad()
 def reader(model: Model, known: Known) -> Measures | None:
-    """What reads the targets off x: ridge regression on the encoder's mean where the model has an encoder that needs no class, else on x.
+    """What reads the targets, in their standard deviations, off x: ridge regression on the encoder's mean where the model has an encoder
+    that needs no class, else on x.
 
     Targets that cannot be read off items held out are left out; None where none can."""
     encode = None if model.classes else getattr(model, "encode", None)
@@ -58,6 +59,7 @@ def reader(model: Model, known: Known) -> Measures | None:
         return mean.flatten(1).double()
 
     f, t = features(known.x[:MOST]), columns(known.targets)[:MOST]
+    t = t / t.std(0).clamp(min=1e-9)
     held = torch.randperm(len(f), generator=generator("held out")) % 5 == 0
     middle, level = f[~held].mean(0), t[~held].mean(0)
     centred = f[~held] - middle

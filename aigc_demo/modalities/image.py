@@ -142,33 +142,34 @@ class Modality:
 
     @staticmethod
     def measures(x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What stands before the background of x (N, C, H, W), whose colour is the border's median; places and lengths are in half sides.
+        """Of x (N, C, H, W), and of the shape in it: what differs from the background, the border's median colour, by a quarter of the
+        most that any of its pixels does counts whole, whatever its shade. Places and lengths are in half sides.
 
-        brightness: mean of what is lit, from dark to light; thickness: ink over outline; width, height: standard deviations across and
-        down; left-right, up-down: the centre of mass; slant: shear, above 0 leans to the right; top-heavy: spread of the upper half
-        less that of the lower; and for colour warmth: red less blue, and background: the border's lightness."""
+        brightness: how light it is; thickness: its area over its outline; width, height: those of a bar that spreads as much;
+        left-right, up-down: its middle; slant: its shear, above 0 leans to the right; top-heavy: how much wider its upper half spreads
+        than its lower; and in colour, warmth: its red less its blue, and background: the border's lightness."""
         border = torch.cat([x[..., 0, :], x[..., -1, :], x[..., 0], x[..., -1]], -1).median(-1).values  # (N, C)
-        ink = (x - border[..., None, None]).abs().mean(1) / 2 + 1e-6  # (N, H, W), 0 to 1
-        total = ink.sum((1, 2))
+        ink = (x - border[..., None, None]).abs().mean(1)  # (N, H, W)
+        shape = (4 * ink / ink.amax((1, 2), keepdim=True).clamp(min=0.05)).clamp(max=1) + 1e-6
         down, across = (torch.linspace(a, -a, n, device=x.device) for a, n in ((1.0, x.shape[2]), (-1.0, x.shape[3])))
         down, across = down.view(1, -1, 1), across.view(1, 1, -1)
 
-        def mean(of: torch.Tensor, over: torch.Tensor = ink) -> torch.Tensor:
+        def mean(of: torch.Tensor, over: torch.Tensor = shape) -> torch.Tensor:
             return (over * of).sum((1, 2)) / over.sum((1, 2))
 
         right, up = mean(across), mean(down)
         u, v = across - right.view(-1, 1, 1), down - up.view(-1, 1, 1)
-        slope = ((ink[:, 1:, :-1] - ink[:, :-1, :-1]).square() + (ink[:, :-1, 1:] - ink[:, :-1, :-1]).square() + 1e-6).sqrt()
+        outline = ((shape[:, 1:, :-1] - shape[:, :-1, :-1]).square() + (shape[:, :-1, 1:] - shape[:, :-1, :-1]).square() + 1e-6).sqrt()
         tall = mean(v.square())
         found = {
             "brightness": mean(x.mean(1)),
-            "thickness": total / slope.sum((1, 2)),
-            "width": mean(u.square()).sqrt(),
-            "height": tall.sqrt(),
+            "thickness": shape.sum((1, 2)) / outline.sum((1, 2)),
+            "width": (12 * mean(u.square())).sqrt(),
+            "height": (12 * tall).sqrt(),
             "left-right": right,
             "up-down": up,
             "slant": mean(u * v) / tall,
-            "top-heavy": mean(u.abs(), ink * (v > 0)) - mean(u.abs(), ink * (v < 0)),
+            "top-heavy": mean(u.abs(), shape * (v > 0)) - mean(u.abs(), shape * (v < 0)),
         }
         if x.shape[1] == 3:
             found |= {"warmth": mean(x[:, 0] - x[:, 2]), "background": border.mean(1)}

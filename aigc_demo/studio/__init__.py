@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from .. import jobs
 from ..engine import Engine
-from . import explore, train, widgets, words
+from . import contact, explore, train, widgets, words
 
 SANS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
@@ -102,6 +102,7 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
         with gr.Tabs(selected="explore", elem_id="tabs") as tabs:
             with gr.Tab(t("page.explore"), id="explore"):
                 pad = explore.tab(exploring, gpu)
+                contact.endpoints(engine, gpu)
             with gr.Tab(t("page.train"), id="train") as train_tab:
                 view = train.tab(training, t, train_tab)
 
