@@ -1,0 +1,176 @@
+"""Do the sliders change one thing each?
+
+A `vae:beta` is trained here on the coloured shapes at 32 pixels, its class not chosen, so that everything a picture shows is in the latent
+(once; it lies in the cache). Its encoder then reads the 5,000 shapes of the test part, whose factors are known: shape, colour, background,
+radius, x, y and rotation. Scored are the latent's own numbers ("raw axes"), and the amounts along directions that explain the same latents
+best (least squares). No direction was fitted on these shapes; those by labels learn the factors from 2,000 of the train part, a named
+factor as the number that its classes have on their leading linear discriminant.
+
+- MIG, the mutual information gap (Chen et al. 2018, arXiv:1802.04942, section 4.1): how much more of a factor the slider that knows most
+  of it knows than the next one, in shares of the factor's entropy; the mean over factors. Sliders in 20 bins, measured factors in 10.
+- DCI disentanglement (Eastwood and Williams 2018, openreview By-7dz-AZ): 1 less the entropy of what a slider matters for, by the
+  importances of random forests; the mean over sliders, weighted by how much each matters.
+
+Beside them the trivial baseline (random orthonormal directions) and the floor (raw axes against shuffled factors: what chance gives).
+And for each shipped checkpoint: how long the search for its sliders takes, and how many of them bear a name."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.metrics import mutual_info_score
+
+from aigc_demo import checkpoint, config, data, files, latent, trainer
+from aigc_demo.data.loading import Dataset
+from aigc_demo.latent import Directions
+from aigc_demo.model import Model, plan
+
+from . import report
+
+FACTORS = ("shape", "colour", "background", "radius", "x", "y", "rotation")
+STEPS, QUICK_STEPS = 4000, 120
+CODE_BINS, FACTOR_BINS = 20, 10
+TREES, DEEP, GROWN = 20, 8, 3000  # of each forest: trees, their depth, items
+DRAWS = 10  # of random directions
+SEED = 7
+
+
+def model(steps: int) -> checkpoint.Checkpoint:
+    """The checkpoint to score, from the cache or trained now."""
+    run = plan(
+        "vae:beta",
+        {
+            "data.source": "shapes", "data.size": 32, "model.conditional": False, "train.budget": steps, "train.unit": "steps",
+            "train.decay": "cosine", "seed": SEED, "device": "cpu", "name": "shapes-beta",
+        },
+    )  # fmt: skip
+    folder = files.home() / "cache" / f"directions-{steps}"
+    made = folder / "checkpoint"
+    if not (made / checkpoint.CONFIG).exists() or checkpoint.read(made).manifest.run != run:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / trainer.STATE).unlink(missing_ok=True)
+        for seen in trainer.record(run, folder):
+            if seen.sheet is not None:
+                report.say(f"  training: step {seen.step:,} of {steps:,}")
+    return checkpoint.read(made)
+
+
+@torch.inference_mode()
+def encoded(built: Model, x: torch.Tensor) -> np.ndarray:
+    """x (N, C, H, W) -> the encoder's means (N, latent)."""
+    return torch.cat([built.encode(part)[0] for part in x.split(500)]).double().numpy()
+
+
+def amounts(codes: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """How far along each of `vectors` (K, n) lie the latents (N, n): (N, K), by least squares."""
+    return codes @ np.linalg.pinv(vectors)
+
+
+def factors(of: Dataset) -> dict[str, np.ndarray]:
+    """What is known of each item, each (N,)."""
+    return {name: of.factors[name].numpy() for name in FACTORS}
+
+
+def gap(codes: np.ndarray, known: dict[str, np.ndarray]) -> float:
+    """The mutual information gap of codes (N, K)."""
+    binned = [_bins(code, CODE_BINS) for code in codes.T]
+    gaps = []
+    for factor in known.values():
+        classes = _bins(factor, FACTOR_BINS)
+        most, next_ = sorted((mutual_info_score(classes, code) for code in binned), reverse=True)[:2]
+        gaps.append((most - next_) / mutual_info_score(classes, classes))
+    return float(np.mean(gaps))
+
+
+def _bins(values: np.ndarray, count: int) -> np.ndarray:
+    """Measured values (N,) in `count` bins of as many items each; names as they are."""
+    if values.dtype.kind == "i":
+        return values
+    return np.digitize(values, np.quantile(values, np.linspace(0, 1, count + 1)[1:-1]))
+
+
+def disentanglement(codes: np.ndarray, known: dict[str, np.ndarray]) -> float:
+    """The D of DCI of codes (N, K)."""
+    importances = []
+    for factor in known.values():
+        forest = RandomForestClassifier if factor.dtype.kind == "i" else RandomForestRegressor
+        grown = forest(TREES, max_depth=DEEP, max_features=1.0, random_state=SEED).fit(codes[:GROWN], factor[:GROWN])
+        importances.append(grown.feature_importances_)
+    matter = np.array(importances).T  # (K, factors)
+    share = matter / matter.sum(1, keepdims=True).clip(1e-12)
+    entropy = -(share * np.log(share.clip(1e-12))).sum(1) / np.log(len(known))
+    return float(((1 - entropy) * matter.sum(1)).sum() / matter.sum())
+
+
+def targets(codes: np.ndarray, known: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """Each factor as a number: a named one as the place of its classes on their leading linear discriminant."""
+    found = {}
+    for name, factor in known.items():
+        if factor.dtype.kind == "i":
+            line = LinearDiscriminantAnalysis(n_components=1).fit_transform(codes, factor)[:, 0]
+            factor = np.array([line[factor == k].mean() for k in range(factor.max() + 1)])[factor]
+        found[name] = torch.from_numpy(factor).float()
+    return found
+
+
+def scored(quick: bool) -> list[dict[str, Any]]:
+    """The rows of the scores."""
+    made = model(QUICK_STEPS if quick else STEPS)
+    built, modality = checkpoint.load(made), made.modality
+    spec = config.Data(source="shapes", size=modality.size)
+    test, train = data.load(spec, part="test"), data.load(spec).limit(latent.MOST, SEED)
+    known, codes = factors(test), encoded(built, modality.encode(test.items))
+    x = modality.encode(train.items)
+    truth = latent.Known(x, targets(encoded(built, x), factors(train)))
+    rng = np.random.default_rng(SEED)
+
+    def find(method: str, told: latent.Known | None = None) -> Directions:
+        return latent.directions(built, method, modality.measures, told, SEED)
+
+    ways = {method: find(method) for method in ("pca", "closed", "jacobian", "measured", "best")}
+    ways |= {"labels": find("labels", truth), "best with labels": find("best", truth)}
+    turns = [np.linalg.qr(rng.normal(size=(codes.shape[1],) * 2))[0] for _ in range(DRAWS)]
+    shuffled = {name: rng.permutation(factor) for name, factor in known.items()}
+    rows = []
+    for score, name in ((gap, "MIG"), (disentanglement, "DCI disentanglement")):
+        raw = score(codes, known)
+        rows.append(report.row(f"{name}: raw axes", raw, "of 1"))
+        rows.append(report.row(f"{name}: raw axes, factors shuffled", score(codes, shuffled), "of 1"))
+        some = turns[: DRAWS if score is gap else 2]
+        rows.append(report.row(f"{name}: random directions", float(np.mean([score(codes @ turn, known) for turn in some])), "of 1"))
+        for way, found in ways.items():
+            value = score(amounts(codes, found.vectors.flatten(1).double().numpy()), known)
+            rows.append(report.row(f"{name}: {way}, {len(found)} sliders", value, "of 1"))
+            if way.startswith("best"):
+                rows.append(report.row(f"{name}: {way} / raw axes", value / raw, "times", ">= 2"))
+    for way in ("best", "best with labels"):
+        report.say(f"  {way}: {', '.join(filter(None, ways[way].names))}")
+    return rows
+
+
+def shipped() -> list[dict[str, Any]]:
+    """The rows of the checkpoints that come with the program."""
+    rows = []
+    for c in checkpoint.shelf(files.shipped()):
+        built = checkpoint.load(c)
+        began = time.monotonic()
+        found = latent.directions(built, "best", c.modality.measures, seed=c.manifest.run.seed)
+        rows.append(report.row(f"{c.name}: search for its sliders", time.monotonic() - began, "s", "<= 5"))
+        rows.append(report.row(f"{c.name}: sliders with a name", sum(map(bool, found.names)), f"of {len(found)}"))
+    return rows
+
+
+def main() -> None:
+    """Measures, and says."""
+    asked = report.options(__doc__)
+    rows = scored(asked.quick) + shipped()
+    report.finish("directions", [{**row, "name": f"quick: {row['name']}"} for row in rows] if asked.quick else rows, asked)
+
+
+if __name__ == "__main__":
+    main()
