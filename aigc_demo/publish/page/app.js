@@ -30,20 +30,21 @@ function fromAddress() {
   const whole = (name, high, otherwise) => Math.trunc(within(given.get(name), 0, high, otherwise));
   state.seed = whole('seed', MOST, state.seed);
   state.index = whole('index', MOST, state.index);
-  if (page.classes.length) state.label = whole('label', page.classes.length - 1, state.label);
+  if (page.classes.length) state.label = whole('class', page.classes.length - 1, state.label);
   const sliders = (given.get('sliders') || '').split(',');
   state.sliders = state.sliders.map((v, k) => within(sliders[k] ?? null, -page.reach, page.reach, v));
-  for (const s of page.settings) state.sampling[s.name] = within(given.get(s.name), s.low, s.high, s.default);
+  for (const s of page.settings) state.sampling[s.name] = within(given.get(`set.${s.name}`), s.low, s.high, s.default);
   return state;
 }
 
+/** The query that the studio's own links have, so that either opens what the other made. */
 function address() {
-  const query = new URLSearchParams({ seed: state.seed });
+  const query = new URLSearchParams({ model: page.name, hash: page.digest.slice(0, 16), seed: state.seed });
   if (state.index) query.set('index', state.index);
-  if (state.label !== null) query.set('label', state.label);
+  if (state.label !== null) query.set('class', state.label);
   if (state.sliders.some((v) => v)) query.set('sliders', state.sliders.join(',').replace(/(,0)+$/, ''));
-  for (const s of page.settings) if (state.sampling[s.name] !== s.default) query.set(s.name, state.sampling[s.name]);
-  return `${location.pathname}?${query}`;
+  for (const s of page.settings) if (state.sampling[s.name] !== s.default) query.set(`set.${s.name}`, state.sampling[s.name]);
+  return `${location.pathname}?${query}`.replaceAll('%2C', ',');
 }
 
 let state = fromAddress();
@@ -81,6 +82,7 @@ function show(picture, of) {
 
 // -- drawing: the newest state wins, one a frame
 
+let notice = '';  // of the address, until something is touched
 let draw = null, wanted = null, running = false, after = Promise.resolve();
 const latents = new Map();  // the seeds' own, before any slider moves them
 
@@ -107,7 +109,7 @@ async function step() {
   wanted = null;
   try {
     show(await picture(of), of);
-    complain('');
+    complain(notice);
   } catch { complain(say('failed')); }
   if (wanted) requestAnimationFrame(step);
   else running = false;
@@ -117,6 +119,7 @@ function want(settled) {
   if (settled) history.replaceState(null, '', address());
   if (!draw) return;
   wanted = copy();
+  notice = '';
   if (!running) { running = true; requestAnimationFrame(step); }
   if (settled) fill();
 }
@@ -285,7 +288,8 @@ $('.dice').addEventListener('click', () => seed(Math.floor(Math.random() * 10000
 $('.reset').addEventListener('click', () => { const { sliders, sampling } = fresh(); Object.assign(state, { sliders, sampling }); build(); want(true); });
 $('.save').addEventListener('click', save);
 $('.link').addEventListener('click', async () => {
-  await navigator.clipboard.writeText(new URL(address(), location.href).href);
+  const link = new URL(address(), location.href).href;
+  try { await navigator.clipboard.writeText(link); } catch { $('.line').textContent = link; return; }  // without https a page has no clipboard
   $('.link').textContent = say('copied');
   setTimeout(() => { $('.link').textContent = say('link'); }, 1500);
 });
@@ -300,6 +304,8 @@ if (JSON.stringify(state) === JSON.stringify(fresh())) {  // something to look a
 }
 
 try {
+  const made = new URLSearchParams(location.search).get('hash') || '';
   await start();
   want(true);
+  if (!page.digest.startsWith(made)) notice = say('other');
 } catch { complain(say('unloaded')); }
