@@ -88,7 +88,7 @@ def sheet(
     ways, words = told(found), [classes[y] if classes else "" for y in labels]
     if single:
         rows = [(f"{w['number']}  {w['name'] or w['method']}", f"{w['method']}, {w['effect']:.3f}") for w in ways]
-        heads = [(f"{amount:+g}", 1) for amount in AMOUNTS]
+        heads = [(f"{amount:+g}" if amount else "0", 1) for amount in AMOUNTS]
         said = f"seed {seeds[0]}" + (f", {words[0]}" if classes else "")
     else:
         rows = [(f"seed {seed}", word) for seed, word in zip(seeds, words, strict=True)]
