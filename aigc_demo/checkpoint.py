@@ -135,6 +135,12 @@ def command(run: Run) -> str:
     return shlex.join(words)
 
 
+def shown(run: Run) -> Run:
+    """`run` as strangers may read it: a folder or zip that it learns from by its name, not by where it lies on this machine."""
+    name = run.data.source.replace("\\", "/").rstrip("/").rpartition("/")[2] or "data"
+    return run.model_copy(update={"data": run.data.model_copy(update={"source": name})})
+
+
 def save(
     folder: Path,
     weights: dict[str, Tensor],

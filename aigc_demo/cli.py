@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from enum import Enum
@@ -109,8 +108,7 @@ def train(
     settings: Annotated[bool, typer.Option("--settings", help="Show the settings with their limits, and train nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line instead of a progress bar.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
-    minutes_at_most: Annotated[float | None, typer.Option(min=0, hidden=True)] = None,
-    slots: Annotated[int, typer.Option(min=0, hidden=True)] = 0,
+    server: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
     """Train a model; Ctrl-C stops it and keeps what it learnt."""
     from . import files, jobs
@@ -121,7 +119,6 @@ def train(
         if preset or set or data or name or device or settings or any(v is not None for v in (epochs, steps, minutes, seed)):
             raise ConfigError("--resume: goes on with the run as it was; leave out the preset and the settings")
         folder = jobs.find(resume)
-        run = jobs.read(folder)
     else:
         from . import model
 
@@ -129,51 +126,53 @@ def train(
             raise ConfigError(f"name a preset: {', '.join(model.presets())}")
         given = {"data.source": data, "name": name or (to.name if to else ""), "device": device, "seed": seed}
         budgets = {"epochs": epochs, "steps": steps, "minutes": minutes}
-        run = model.plan(preset, _changes(set or [], budgets, given))
+        run = _placed(model.plan(preset, _changes(set or [], budgets, given)))
         if settings:
             return _settings(run)
         folder = jobs.create(run) if rank == 0 else files.runs() / f".rank-{rank}"
     if rank:
-        _work(run, folder, lambda: False, None, True, False)
+        _work(jobs.read(folder) if resume else run, folder, lambda: "", True, False)
         return
     if to and to.exists() and not (to / "config.json").is_file():
         raise ConfigError(f"--to: {to} exists and is not a checkpoint")
-    stopped = _on_signals()
-    if slots:
-        jobs.yield_to_others()  # a run of the page: whoever explores comes first
-
-    def stop() -> bool:
-        return bool(stopped) or jobs.asked_to_stop(folder)
-
+    orders = jobs.Orders(folder, jobs.Limits.told(), server)
     with jobs.own(folder):
-        if not slots:  # a stop that the page asked for while its child was still starting counts
-            (folder / jobs.STOP).unlink(missing_ok=True)
-        try:
-            with jobs.slot(slots, folder, stop) if slots else contextlib.nullcontext(True) as granted:
-                if granted:
-                    jobs.report(folder, "starting", "The data is being read.")
-                    end = _work(run, folder, stop, minutes_at_most, quiet, as_json)
-                else:
-                    end = "stopped"
-        except (ValueError, RuntimeError, OSError) as error:
-            sentence = str(error) if _ours(error) else f"{type(error).__name__}: {error}"
-            with contextlib.suppress(OSError):
-                jobs.report(folder, "failed", sentence)
-            raise
-        jobs.report(folder, end, "Stopped; what it learnt is kept." if end == "stopped" else "Done.")
+        end = _train(folder, orders, quiet, as_json)
         made = folder / "checkpoint"
         if to and (made / "config.json").exists():
             from . import checkpoint
 
             made = checkpoint.copy(checkpoint.read(made), to).path
     if not (quiet or as_json):
-        typer.echo(
-            f"{'stopped' if end == 'stopped' else 'done'}: {made}\n"
-            f"go on: aigc train --resume {folder.name}\n"
-            f"sample: aigc sample {folder.name} --n 64 -o grid.png"
-        )
-    if stopped:
+        typer.echo(f"{end}: {made}\ngo on: aigc train --resume {folder.name}\nsample: aigc sample {folder.name} --n 64 -o grid.png")
+    if orders.signalled:
         raise typer.Exit(130)
+
+
+def _train(folder: Path, orders, quiet: bool, as_json: bool) -> str:
+    """Trains the run in `folder`, which this process owns, until its budget or its orders end it; returns the state it ended in."""
+    from . import jobs
+
+    try:
+        if orders.server:  # a run of the page: whoever explores comes first
+            jobs.yield_to_others()
+        else:  # a stop that the page asked for while its child was still starting counts; an older one does not
+            orders.heed()
+        with jobs.turn(folder, orders) if orders.server else contextlib.nullcontext("") as end:
+            while not end:
+                orders.begin()
+                jobs.report(folder, "starting", "The data is being read.")
+                end = _work(jobs.read(folder), folder, orders, quiet, as_json)
+                if end == jobs.AGAIN:
+                    orders.heed()
+                    alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
+                    end = "" if alone else "paused"  # the other processes have ended
+        jobs.report(folder, end, orders.says or "Done.")
+    except (ValueError, RuntimeError, OSError) as error:
+        with contextlib.suppress(OSError):
+            jobs.report(folder, "failed", str(error) if _ours(error) else f"{type(error).__name__}: {error}")
+        raise
+    return end
 
 
 def _changes(settings: list[str], budgets: dict[str, float | None], given: dict[str, Any]) -> dict[str, Any]:
@@ -194,6 +193,16 @@ def _changes(settings: list[str], budgets: dict[str, float | None], given: dict[
     return changes | {k: v for k, v in given.items() if v not in ("", None)}
 
 
+def _placed(run):
+    """`run` with the folder or zip that it learns from as an absolute path, so that it goes on from any folder."""
+    from . import data
+
+    source = Path(run.data.source)
+    if run.data.source in {s.name for s in data.sources()} or not source.exists():
+        return run
+    return run.model_copy(update={"data": run.data.model_copy(update={"source": str(source.absolute())})})
+
+
 def _settings(run) -> None:
     from .model import settings
 
@@ -202,35 +211,18 @@ def _settings(run) -> None:
             typer.echo(f"{spec.name}={spec.default}  {spec.help}" + (f" ({spec.limits})" if spec.limits else ""))
 
 
-def _on_signals() -> list[int]:
-    """A list that fills when the process is asked to end; a second Ctrl-C ends it at once."""
-    seen: list[int] = []
-
-    def handle(number, frame):
-        if seen and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        seen.append(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
-    return seen
-
-
-def _work(run, folder: Path, stop: Callable[[], bool], minutes_at_most: float | None, quiet: bool, as_json: bool) -> str:
+def _work(run, folder: Path, stop: Callable[[], str], quiet: bool, as_json: bool) -> str:
     """Trains in `folder` and tells the screen and the watchers; returns how it ended."""
     import time
 
     from . import jobs, trainer
 
-    limit = time.monotonic() + 60 * minutes_at_most if minutes_at_most else float("inf")
     main, told, end, last = int(os.environ.get("RANK", 0)) == 0, 0.0, "", ""
-
-    def stop_now() -> bool:
-        return stop() or time.monotonic() > limit
-
     with _bar(quiet or as_json or not main) as show:
-        for seen in trainer.record(run, folder, stop_now, lambda done, of: show(0, f"reading {done:,} of {of:,}")):
+        for seen in trainer.record(run, folder, stop, lambda done, of: show(0, f"reading {done:,} of {of:,}")):
             end = seen.end
+            if isinstance(stop, jobs.Orders):
+                stop.reached(seen.step)
             terms = "  ".join(f"{k} {v:.4g}" for k, v in seen.terms.items() if not k.startswith("held-out"))
             show(seen.done, f"step {seen.step:,}  {seen.rate:,.0f} items/s  {terms}")
             last = f"{seen.says} " if seen.says else last
@@ -249,7 +241,7 @@ def _work(run, folder: Path, stop: Callable[[], bool], minutes_at_most: float | 
                 )
             if main and (time.monotonic() - told > 1 or end):
                 left = "" if seen.left is None else f", about {_span(seen.left)} left"
-                jobs.report(folder, "running", f"{last}Step {seen.step:,}, {seen.rate:,.0f} items a second{left}.")
+                jobs.report(folder, "running", f"{last}Step {seen.step:,}, {seen.rate:,.0f} items a second{left}.", left=seen.left)
                 told = time.monotonic()
     return end
 

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -128,3 +129,35 @@ def lock(handle: IO[bytes]) -> bool:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     return False
+
+
+def held(path: Path) -> bool:
+    """Whether a process holds the lock of the file at `path`. Two who ask at once do not see each other."""
+    try:
+        handle = open(path, "rb")  # noqa: SIM115
+    except OSError:
+        return False
+    with handle:
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            return not lock(handle)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        return False
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Holds the lock of the file at `path`, made where it is not there, waiting for whoever holds it: for moments only.
+
+    Raises StorageError."""
+    with said(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = open(path, "ab")  # noqa: SIM115
+    with handle:
+        while not lock(handle):
+            time.sleep(0.01)
+        yield

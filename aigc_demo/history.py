@@ -11,6 +11,7 @@ from typing import Any
 from . import files
 
 LOG, SHEETS = "log.jsonl", "samples.pack"
+AGAIN = "again"  # the end of a stretch that the next one follows at once: it leaves a state, and neither a mark nor a checkpoint
 
 
 def note(folder: Path, line: dict[str, Any], sheet: bytes | None = None) -> None:

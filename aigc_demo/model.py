@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from . import config
+from . import config, modality
 from .config import ConfigError, Fields, Run, Spec
 from .modality import Modality
 
@@ -89,8 +89,8 @@ def families() -> tuple[str, ...]:
 def family(name: str) -> type[Model]:
     """The model class of a family. Raises ConfigError with the nearest name."""
     if name not in families():
-        near = difflib.get_close_matches(name, families(), 1, 0.3)
-        raise ConfigError(f"family: {name!r} is not one of {', '.join(families())}" + (f"; did you mean {near[0]}?" if near else ""))
+        near = difflib.get_close_matches(name[:60], families(), 1, 0.3)
+        raise ConfigError(f"family: {name[:60]!r} is not one of {', '.join(families())}" + (f"; did you mean {near[0]}?" if near else ""))
     return importlib.import_module(f"{__package__}.models.{name}").Model
 
 
@@ -112,8 +112,8 @@ def plan(preset: str, changes: Mapping[str, Any] | None = None) -> Run:
     name, _, chosen = preset.partition(":")
     kind = family(name)
     if chosen not in kind.presets:
-        near = difflib.get_close_matches(chosen, kind.presets, 1, 0.3)
-        wrong = f"preset: {chosen!r} is not one of {name}'s: {', '.join(kind.presets)}"
+        near = difflib.get_close_matches(chosen[:60], kind.presets, 1, 0.3)
+        wrong = f"preset: {chosen[:60]!r} is not one of {name}'s: {', '.join(kind.presets)}"
         raise ConfigError(wrong + (f"; did you mean {name}:{near[0]}?" if near else ""))
     parts: dict[str, dict[str, Any]] = {"data": {}, "model": {}, "train": {}, "": {}}
     for part in ("data", "model", "train"):
@@ -181,3 +181,40 @@ def build(run: Run, modality: Modality, classes: int) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key(run.seed, "weights"))
         return kind(settings, modality, classes)
+
+
+def memory(run: Run) -> int | None:
+    """About how many bytes `run` takes while it trains, its data aside; None where that cannot be told beforehand.
+
+    A step is taken on tensors that have shapes and no memory, and what it keeps for its gradients is counted. Raises ConfigError."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    kind = family(run.family)
+    if kind.modalities[0] != "image":
+        return None
+    size = run.data.size or kind.presets.get(run.preset, {}).get("size", 32)
+    kept: dict[int, int] = {}
+
+    def keep(x: Tensor) -> Tensor:
+        if not isinstance(x, nn.Parameter):
+            kept[x.untyped_storage()._cdata] = x.numel() * x.element_size()
+        return x
+
+    most, owned = 0, 0
+    try:
+        with FakeTensorMode(), torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            model = build(run, modality.from_json({"kind": "image", "size": size, "channels": run.data.channels or 3}), 10)
+            owned = sum(p.numel() * p.element_size() for p in model.parameters())
+            batch = Batch(torch.zeros(run.train.batch, run.data.channels or 3, size, size), torch.zeros(run.train.batch, dtype=torch.int64))
+            for phase in model.phases():
+                kept.clear()
+                model.loss(phase, batch, torch.Generator().manual_seed(0))
+                most = max(most, sum(kept.values()))
+    except ConfigError:
+        raise
+    except (RuntimeError, NotImplementedError):  # a step whose shapes depend on numbers
+        return None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    copies = 4 + (run.train.ema > 0)  # the weights, their gradients, Adam's two moments, the averages
+    return copies * owned + 2 * most  # and as much again passes through the backward step

@@ -45,7 +45,7 @@ class Progress:
     terms: dict[str, float] = field(default_factory=dict)
     sheet: Any = None  # at a mark: uint8 (H, W, 3), the same latents each time
     says: str = ""
-    end: str = ""  # at the last one: "done" or "stopped"
+    end: str = ""  # at the last one: "done", or what `stop` said
 
 
 class Trainer:
@@ -275,9 +275,16 @@ class Trainer:
 
     def agree(self, flag: bool) -> bool:
         """`flag` of any process, the same in all."""
+        return self._sum(float(flag)) > 0
+
+    def clock(self, seconds: float) -> float:
+        """The first process's `seconds`, the same in all: each has a clock of its own."""
+        return self._sum(seconds if self.rank == 0 else 0.0)
+
+    def _sum(self, value: float) -> float:
         if self.world == 1:
-            return flag
-        return bool(self.accelerator.reduce(torch.tensor(float(flag), device=self.device), "sum") > 0)
+            return value
+        return float(self.accelerator.reduce(torch.tensor(value, device=self.device, dtype=torch.float32), "sum"))
 
 
 def _precision(run: Run) -> str:
@@ -294,8 +301,8 @@ def marks(model: Model, seed: int) -> tuple[int, Tensor, Tensor | None]:
     return columns, draw_latents(model.latent, key(seed, "marks"), range(rows * columns)), condition
 
 
-def train(trainer: Trainer, stop: Callable[[], bool] = lambda: False, save: Callable[[bytes], None] | None = None) -> Iterator[Progress]:
-    """Trains until the budget is used, patience ends or `stop()` says so, yielding about four times a second and at every mark.
+def train(trainer: Trainer, stop: Callable[[], str] = lambda: "", save: Callable[[bytes], None] | None = None) -> Iterator[Progress]:
+    """Trains until the budget is used, patience ends or `stop()` names another end, yielding about four times a second and at every mark.
 
     `save` is given the resumable state every `train.save_seconds` and at the end, from the first process. Raises TrainingError."""
     t, total = trainer.run.train, trainer.total
@@ -305,15 +312,20 @@ def train(trainer: Trainer, stop: Callable[[], bool] = lambda: False, save: Call
     end = ""
     while True:
         now = time.monotonic()
-        trainer.seconds = before + now - began
+        # several processes decide together, every tenth step, by the clock of the first; one process at every step
+        together = trainer.world == 1 or trainer.step % 10 == 0 or trainer.step == total
+        if together:
+            trainer.seconds = trainer.clock(before + now - began)
         done = trainer.done(trainer.seconds)
-        # several processes decide together, every tenth step; one process at every step
-        if trainer.world == 1 or trainer.step % 10 == 0:
-            if trainer.agree(done >= 1):
+        if together:
+            asked = stop()
+            if done >= 1:
                 end = "done"
-            elif trainer.agree(stop()):
-                end = "stopped"
-        at_mark = (end or math.floor(done * t.marks) > marked) and (end or marked < 0 or trainer.world > 1 or now - began >= 0.5)
+            elif trainer.agree(bool(asked)):
+                end = asked or "stopped"
+        due = together and math.floor(done * t.marks) > marked
+        # a run of a second draws less often than it is asked to; not where patience counts the marks, nor where processes would differ
+        at_mark = end not in ("", history.AGAIN) or (due and (marked < 0 or trainer.world > 1 or t.patience > 0 or now - began >= 0.5))
         if now - logged[0] >= LOG_SECONDS or at_mark or (trainer.step == 1 and sums):
             count = trainer.step - logged[1]
             terms = {k: float(v) / count for k, v in sums.items()} if count else {}
@@ -335,7 +347,9 @@ def train(trainer: Trainer, stop: Callable[[], bool] = lambda: False, save: Call
                 marked = math.floor(done * t.marks)
                 held = trainer.validate()
                 _finite(trainer, held)
-                if not end and trainer.judge(held):
+                # a mark that is due is judged also where the run ends: when it goes on, that mark is not due again (but step 0 is)
+                judged = due and (trainer.step or not end)
+                if judged and trainer.agree(trainer.judge(held)) and end != "done":
                     end = "done"
                     seen = replace(
                         seen,
@@ -366,7 +380,7 @@ def _finite(trainer: Trainer, terms: dict[str, float]) -> None:
 
 
 def record(
-    run: Run, folder: Path, stop: Callable[[], bool] = lambda: False, on_data: Callable[[int, int], None] | None = None
+    run: Run, folder: Path, stop: Callable[[], str] = lambda: "", on_data: Callable[[int, int], None] | None = None
 ) -> Iterator[Progress]:
     """Trains `run` in its folder, going on from the state there: writes log.jsonl, samples.pack, the state, and at the end checkpoint/.
 
@@ -383,7 +397,7 @@ def record(
             if main:
                 line = {k: getattr(seen, k) for k in ("step", "epoch", "items", "seconds", "done", "rate", "left", "terms", "says")}
                 history.note(folder, line, None if seen.sheet is None else picture(seen.sheet))
-                if seen.end:
+                if seen.end not in ("", history.AGAIN):
                     finish(trainer, folder)
             yield seen
     except TrainingError:
@@ -397,7 +411,7 @@ def finish(trainer: Trainer, folder: Path) -> checkpoint.Checkpoint:
     """Writes the checkpoint of what the trainer has learnt to `folder`/checkpoint, with its directions. Raises files.StorageError."""
     from . import latent
 
-    run, source = trainer.run, trainer.dataset.source
+    run, source = checkpoint.shown(trainer.run), trainer.dataset.source
     trainer.averages |= trainer.kept  # the best ones, where patience is set
     log = (folder / history.LOG).read_bytes() if (folder / history.LOG).exists() else b""
     terms: dict[str, float] = {}

@@ -44,7 +44,7 @@ def ours(run: Run) -> Side:
 
     def go(steps: int) -> int:
         last = trainer.step + steps
-        for _ in train(trainer, stop=lambda: trainer.step >= last):
+        for _ in train(trainer, stop=lambda: "stopped" if trainer.step >= last else ""):
             pass
         return steps * run.train.batch
 

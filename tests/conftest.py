@@ -10,6 +10,7 @@ import pytest
 from toys import FAMILIES, tiny
 
 from aigc_demo import checkpoint, trainer
+from aigc_demo.jobs import Limits
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +18,7 @@ def home(tmp_path, monkeypatch):
     """$AIGC_HOME, empty, for this test and the processes that it starts."""
     path = tmp_path / "home"
     monkeypatch.setenv("AIGC_HOME", str(path))
-    for name in ("AIGC_SLOTS", "AIGC_WAITING", "AIGC_MINUTES", "RANK", "WORLD_SIZE", "LOCAL_RANK"):
+    for name in (*(f"AIGC_{field.upper()}" for field in Limits.model_fields), "RANK", "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
     return path
 

@@ -27,10 +27,18 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/explore_contact": ("checkpoint", "method", "seed", "seeds", "label"),
     "/train_presets": (),
     "/train_settings": ("preset",),
-    "/train_start": ("preset", "data", "budget", "unit", "settings"),
+    "/train_start": ("preset", "data", "budget", "unit", "settings", "visitor"),
     "/train_watch": ("run",),
+    "/train_list": ("visitor",),
+    "/train_limits": (),
     "/train_mark": ("run", "step"),
     "/train_stop": ("run", "owner"),
+    "/train_pause": ("run", "owner"),
+    "/train_go_on": ("run", "owner"),
+    "/train_extend": ("run", "owner", "amount", "unit"),
+    "/train_rename": ("run", "owner", "name"),
+    "/train_keep": ("run", "owner", "keep"),
+    "/train_delete": ("run", "owner"),
     "/data_sources": (),
     "/data_look": ("source",),
     "/data_upload": ("zip",),
@@ -136,16 +144,31 @@ def test_a_run_from_start_to_stop(client, site, run):
     with Image.open(client.predict(id, seen["marks"][0], api_name="/train_mark")) as mark:
         assert mark.width > 28
 
+    asks = [("stop",), ("pause",), ("go_on",), ("extend", 5, ""), ("rename", "mine"), ("keep", True), ("delete",)]
     for stranger in ("", NOBODY, owner[:-1], owner.upper()):
-        with pytest.raises(AppError, match="only the browser that started this run may stop it"):
-            client.predict(id, stranger, api_name="/train_stop")
+        for what, *more in asks:
+            with pytest.raises(AppError, match="only the browser that started this run may"):
+                client.predict(id, stranger, *more, api_name=f"/train_{what}")
     assert client.predict(id, api_name="/train_watch")["state"] == "running"
+    assert client.predict(id, owner, True, api_name="/train_keep") is True
+    assert client.predict(id, owner, "mine", api_name="/train_rename")["name"] == "mine"
+    assert client.predict(id, owner, api_name="/train_pause") == "paused"
+    paused = client.predict(id, api_name="/train_watch")
+    assert paused["saved"] == paused["points"][-1]["step"]
+    with pytest.raises(AppError, match="amount: -5 is not above 0"):
+        client.predict(id, owner, -5, api_name="/train_extend")
+    with pytest.raises(AppError, match=r"train\.budget: 1e.06 minutes are more than the 120 that this server grants"):
+        client.predict(id, owner, 1_000_000, "minutes", api_name="/train_extend")
+    assert client.predict(id, owner, 5, "minutes", api_name="/train_extend")["state"] in ("starting", "waiting", "running")
+    wait_for(lambda: learns(client, id)["points"][-1]["step"] > paused["saved"], 200)
     assert client.predict(id, owner, api_name="/train_stop") == "stopped"
 
     seen = client.predict(id, api_name="/train_watch")
     assert seen["checkpoint"] == id
     assert client.predict(id, api_name="/explore_open")["latent"] == 5
     assert id not in json.dumps(client.predict(api_name="/explore_list"))
+    assert id not in json.dumps(client.predict(NOBODY, api_name="/train_list"))
+    assert {"tiny-gan", "tiny-vae"} <= {seen["id"] for seen in client.predict(api_name="/train_list")}, "runs of the command line"
     assert owner not in (site.home / "runs" / id / jobs.OWNER).read_text()
 
 
@@ -198,7 +221,10 @@ HOSTILE = [
     *[("/explore_contact", ("tiny-vae", "stored", seed), "seed: ") for seed in (-1, 2**31)],
     ("/explore_contact", ("tiny-vae", "stored", 0, 1, 10), "label: 10 is not a class"),
     *[("/train_settings", (UP,), "family"), ("/train_settings", ("vae:huge",), "did you mean|is not one of")],
-    *[("/train_start", (UP,), "family")],
+    *[("/train_start", (preset,), "^.{0,200}$") for preset in (UP, "a" * 5000, "vae:" + "b" * 5000)],
+    *[("/train_start", ("vae:tiny", "digits", 1, "steps", '{"device": "cuda"}'), "device: is the server's own to choose")],
+    *[("/train_start", ("vae:tiny", "digits", *budget), "that this server grants") for budget in ((9e6, "steps"), (999, "minutes"))],
+    *[("/train_start", ("vae:conv", "digits", 1, "steps", '{"train.batch": 8192, "data.size": 512}'), "memory: such a run needs about")],
     *[("/train_start", ("vae:tiny", data), "data") for data in ("/etc", UP, "", "/", "~", "upload-../../x", "upload-0", "http://[::1]/x")],
     *[("/train_start", ("vae:tiny", "digits", budget), "train.budget") for budget in (0, -1, 1e300, "long")],
     *[("/train_start", ("vae:tiny", "digits", 1, "years"), "train.unit")],
@@ -211,6 +237,8 @@ HOSTILE = [
     *[("/train_mark", (UP, 0), "not a run's address"), ("/train_mark", ("tiny-vae", 10**30), "no picture of step")],
     *[("/train_mark", ("tiny-vae", -1), "no picture of step -1")],
     *[("/train_stop", (UP, "x"), "not a run's address"), ("/train_stop", ("tiny-vae", ""), "may stop it")],
+    *[(f"/train_{what}", ("tiny-vae", None), "only the browser") for what in ("stop", "pause", "go_on", "delete")],
+    *[("/train_rename", ("tiny-vae", "", "../x"), "only the browser"), ("/train_extend", ("tiny-vae", "", 1), "only the browser")],
     *[("/data_look", (source,), "data") for source in ("/etc", UP, "", "upload-../x")],
 ]
 

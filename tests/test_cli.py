@@ -80,10 +80,16 @@ def test_resume_goes_on_with_the_run_as_it_was(aigc, home):
         assert err.startswith("aigc: --resume: goes on with the run as it was")
 
 
-def test_train_ends_at_the_minutes_that_a_server_grants(aigc):
-    code, out, _ = aigc("train", "vae:tiny", *TINY, "--steps", 10_000_000, "--name", "mine", "--minutes-at-most", 0.01, "--json")
+@pytest.mark.parametrize(("limit", "says"), [("MINUTES=0.01", "0.01 minutes"), ("STEPS=40", "40 steps")])
+def test_a_run_of_the_page_ends_at_what_its_server_grants(limit, says, aigc, monkeypatch):
+    monkeypatch.setattr(os, "nice", lambda n: None)
+    monkeypatch.setenv(*f"AIGC_{limit}".split("="))
+    run = model.plan("vae:tiny", {"data.limit": 96, "data.size": 16, "device": "cpu", "train.unit": "steps", "train.budget": 1_000_000})
+    jobs.create(run, id="mine")
+    code, out, _ = aigc("train", "--resume", "mine", "--server", jobs.child.serve(), "--json")
     assert (code, told(out)[-1]["end"]) == (0, "stopped")
     assert jobs.watch("mine").state == "stopped"
+    assert says in jobs.watch("mine").says
     assert checkpoint.load(checkpoint.find("mine"))
 
 

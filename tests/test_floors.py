@@ -43,7 +43,7 @@ OURS = {
     "__main__": {"cli"},
 }  # fmt: skip
 THEIRS = {
-    "__init__": set(), "files": set(), "history": set(), "jobs": set(), "curves": set(), "provenance": set(), "__main__": set(),
+    "__init__": set(), "files": set(), "history": set(), "jobs": {"pydantic"}, "curves": set(), "provenance": set(), "__main__": set(),
     "config": {"pydantic"},
     "modality": {"torch"},
     "modalities": {"torch", "torchvision", "PIL", "soundfile", "numpy"},

@@ -43,7 +43,7 @@ def states(run):
 def after(calls):
     """A stop() that says so at its call number `calls`, counted from 0: after so many steps."""
     count = itertools.count()
-    return lambda: next(count) >= calls
+    return lambda: "stopped" if next(count) >= calls else ""
 
 
 def log(folder):

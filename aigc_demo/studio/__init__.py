@@ -94,6 +94,7 @@ def theme() -> gr.themes.Base:
 def build(engine: Engine | None = None, gpu: Callable | None = None, folders: dict[str, str] | None = None) -> gr.Blocks:
     """The page, not launched. `gpu` is the decorator that lends a GPU for one call where there is such a thing (ZeroGPU), `folders` names
     folders of this machine that visitors may train on."""
+    jobs.Limits.told()  # a limit that cannot be used is said before anybody visits
     t = words.i18n()
     engine = engine or Engine()
     exploring, training = explore.Explore(engine), train.Train(folders)
@@ -125,10 +126,7 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
 
 def launch(demo: gr.Blocks | None = None, **settings: Any) -> tuple:
     """Opens the page; `settings` go to gradio's launch. Returns what gradio's launch returns."""
-    import atexit
-
     demo = demo or build()
-    atexit.register(jobs.end_all)
     vendor = Mount(f"/{widgets.VENDOR}", StaticFiles(directory=widgets.ASSETS / "vendor"))
     settings.setdefault("app_kwargs", {"middleware": [Middleware(words.NearestChinese)], "routes": [vendor]})
     return demo.queue(max_size=64, default_concurrency_limit=4).launch(

@@ -8,9 +8,11 @@ from typing import Any
 import gradio as gr
 
 from .. import checkpoint as checkpoints, jobs
+from ..config import Run, specs
 from . import widgets, words
 
 REFRESH_SECONDS = 0.8
+UNKNOWN: dict[str, Any] = {"id": "", "state": "", "points": -1, "marks": 0}
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -18,81 +20,155 @@ class View:
     """The components that show one run; made where they are to stand."""
 
     def __init__(self, t: gr.I18n):
-        self.kept = gr.BrowserState({"owned": {}, "last": ""}, storage_key="aigc_runs", secret="runs of this browser")
+        self.kept = gr.BrowserState({"owned": {}, "last": "", "visitor": ""}, storage_key="aigc_runs", secret="runs of this browser")
         # two states, so that an answer that was under way when a run began cannot write its older id over the new one
         self.following = gr.State("")  # the id of the run in view
-        self.known = gr.State({"id": "", "state": "", "points": -1, "marks": 0})  # what the view shows of it
+        self.known = gr.State(UNKNOWN)  # what the view shows of it
         self.timer = gr.Timer(REFRESH_SECONDS, active=False)
-        with gr.Row(elem_classes="tight", equal_height=True):
-            self.line = gr.Markdown(t("train.nothing"), elem_id="train-status")
-            self.stop = gr.Button(t("train.stop"), visible=False, elem_id="train-stop", scale=0, min_width=240, size="md")
-            look = {"variant": "primary", "visible": False, "scale": 0, "min_width": 180, "size": "md"}
-            self.explore = gr.Button(t("train.explore"), elem_id="train-explore", **look)
+        hidden = {"visible": False, "size": "md", "scale": 0}
+        self.line = gr.Markdown(t("train.nothing"), elem_id="train-status")
+        with gr.Row(elem_classes="tight acts"):
+            self.go_on = gr.Button(variant="primary", elem_id="train-go-on", min_width=180, **hidden)
+            self.pause = gr.Button(t("train.pause"), elem_id="train-pause", min_width=120, **hidden)
+            self.stop = gr.Button(t("train.stop"), elem_id="train-stop", min_width=240, **hidden)
+            self.explore = gr.Button(t("train.explore"), variant="primary", elem_id="train-explore", min_width=180, **hidden)
         self.picture = widgets.picture(elem_id="train-picture")
         self.when = gr.Slider(0, 1, value=0, step=1, label=t("train.when"), visible=False, elem_id="train-when", buttons=[])
         self.charts = widgets.charts(elem_id="train-curves")
-        shared = {"visible": False, "interactive": False, "max_lines": 1}
-        self.link = gr.Textbox(label=t("train.link"), buttons=["copy"], elem_id="train-link", **shared)
-        self.command = gr.Textbox(label=t("train.again"), buttons=["copy"], elem_id="train-again", **shared)
-
-    @property
-    def parts(self) -> list[Any]:
-        """What `follow` fills, in its order."""
-        return [self.line, self.picture, self.when, self.charts, self.stop, self.explore, self.link, self.command, self.known, self.timer]
+        with gr.Accordion(t("train.owner"), open=False, visible=False, elem_classes="fold", elem_id="train-owner") as self.owner:
+            self.alone = gr.Checkbox(label=t("train.alone"), info=t("train.alone.about"), elem_id="train-alone")
+            with gr.Row(elem_classes="tight", equal_height=True):
+                self.amount = gr.Number(200, label=t("train.extend.by"), minimum=0, min_width=80, elem_id="train-amount")
+                units = [(t(f"train.unit.{u}"), u) for u in ("steps", "epochs", "minutes")]
+                self.unit = gr.Dropdown(units, value="steps", label=t("train.unit"), min_width=100)
+                self.extend = gr.Button(t("train.extend"), elem_id="train-extend", min_width=140)
+            with gr.Row(elem_classes="tight", equal_height=True):
+                self.name = gr.Textbox(label=t("train.name"), max_lines=1, elem_id="train-name", min_width=180)
+                self.rename = gr.Button(t("train.rename"), elem_id="train-rename", min_width=140)
+            with gr.Row(elem_classes="tight"):
+                self.delete = gr.Button(t("train.delete"), elem_id="train-delete", min_width=140, size="md")
+                self.sure = gr.Button(t("train.sure"), variant="stop", elem_id="train-sure", min_width=140, size="md", visible=False)
+        shared = {"visible": False, "interactive": False, "max_lines": 1, "buttons": ["copy"]}
+        self.link = gr.Textbox(label=t("train.link"), elem_id="train-link", **shared)
+        self.resume = gr.Textbox(label=t("train.resume"), elem_id="train-resume", **shared)
+        self.command = gr.Textbox(label=t("train.again"), elem_id="train-again", **shared)
 
     @property
     def emptied(self) -> dict[Any, Any]:
         """The parts that a run fills, by component, as they are where none is in view."""
-        hidden = [self.stop, self.explore, self.link, self.command]
+        hidden = [self.go_on, self.pause, self.stop, self.explore, self.owner]
+        hidden += [self.link, self.resume, self.command, self.sure]
         return {self.charts: {}, self.when: gr.Slider(value=0, visible=False), **{part: type(part)(visible=False) for part in hidden}}
 
     @property
     def poll(self) -> dict[str, Any]:
         """The event that shows the run in view as it is now."""
-        return {"fn": follow, "inputs": [self.following, self.known, self.kept, self.when], "outputs": self.parts}
+        parts = [self.line, self.picture, *self.emptied, self.delete, self.alone, self.name, self.known, self.timer]
+        return {"fn": self.follow, "inputs": [self.following, self.known, self.kept, self.when], "outputs": parts}
 
     def wire(self) -> None:
         """What the view does by itself."""
         self.timer.tick(**self.poll, **{**widgets.LIVE, "trigger_mode": "once"})
         self.when.input(scrub, [self.following, self.when], self.picture, **widgets.LIVE)
-        self.stop.click(end, [self.following, self.kept], [self.line, self.stop], **QUIET)
+        mine = [self.following, self.kept]
+        asked = {"outputs": [self.line, self.pause, self.stop], **QUIET}
+        self.stop.click(self._ask(jobs.stop, "train.stopping"), mine, **asked)
+        self.pause.click(self._ask(jobs.pause, "train.pausing"), mine, **asked)
+        for button, act, more in (
+            (self.go_on, jobs.go_on, []),
+            (self.extend, extend, [self.amount, self.unit]),
+            (self.rename, jobs.rename, [self.name]),
+        ):
+            self._then(button.click(_mine(act), [*mine, *more], self.timer, **QUIET))
+        self.alone.input(_mine(jobs.keep), [*mine, self.alone], self.timer, **QUIET)
+        self.delete.click(lambda: gr.Button(visible=True), None, self.sure, **QUIET)
+        gone = [self.following, self.line, self.picture, *self.emptied]
+        self.sure.click(self._delete, mine, gone, **QUIET)
+
+    def _then(self, event: Any) -> None:
+        event.success(**{**self.poll, "fn": self.follow_anew}, **widgets.LIVE)
+
+    def _ask(self, act: Any, word: str) -> Any:
+        """A handler that asks the run in view to end."""
+
+        def handle(id: str, kept: dict, request: gr.Request) -> dict[Any, Any]:
+            widgets.told(act, id, _token(id, kept))
+            return {self.line: words.say(request, word), self.stop: gr.Button(visible=False), self.pause: gr.Button(visible=False)}
+
+        return handle
+
+    def _delete(self, id: str, kept: dict, request: gr.Request) -> dict[Any, Any]:
+        widgets.told(jobs.delete, id, _token(id, kept))
+        return {self.following: "", self.line: words.say(request, "train.deleted"), self.picture: {}} | self.emptied
+
+    def follow(self, id: str, now: dict, kept: dict, at: float, request: gr.Request) -> dict[Any, Any]:
+        """What the view shows of run `id`, of which it knows `now`; parts that did not change are left out."""
+        if not id:
+            return {self.line: gr.skip()}
+        try:
+            seen = jobs.watch(id)
+            jobs.attend(id)
+        except jobs.JobError as error:
+            gone = {**UNKNOWN, "id": id, "state": "gone"}
+            return {self.line: widgets.text(widgets.sentence(error)), self.known: gone, self.timer: gr.Timer(active=False)}
+        live, fresh = seen.state not in jobs.ENDED, now["points"] < 0 or now["id"] != id
+        changed = fresh or seen.state != now["state"]
+        points, count = len(seen.points), len(seen.marks)
+        more_marks = count != now["marks"] or fresh
+        at_end = fresh or at >= now["marks"] - 1
+        known = {"id": seen.id, "state": seen.state, "points": points, "marks": count}
+        shown = {self.line: status(seen, request), self.known: known, self.timer: gr.Timer(active=live)}
+        if count and more_marks and at_end:
+            shown[self.picture] = widgets.inline(jobs.mark(seen.id, seen.marks[-1]), words.say(request, "train.picture"))
+        if changed or points != now["points"]:
+            shown[self.charts] = {"run": seen.id, "points": points}
+        if more_marks:
+            top = {"value": max(0, count - 1)} if at_end else {}
+            shown[self.when] = gr.Slider(maximum=max(1, count - 1), visible=count > 1, **top)
+        return shown | (self._acts(seen, live, bool(_token(id, kept)), request) if changed else {})
+
+    def follow_anew(self, id: str, now: dict, kept: dict, at: float, request: gr.Request) -> dict[Any, Any]:
+        """The whole view, for a tab that has just been opened: while it was hidden it had no components to update."""
+        return self.follow(id, UNKNOWN, kept, at, request)
+
+    def _acts(self, seen: jobs.Seen, live: bool, mine: bool, request: gr.Request) -> dict[Any, Any]:
+        """What may be done with a run in this state, by its owner or by anyone."""
+        on = words.say(request, "train.go_on", step=f"{seen.saved:,}") if seen.saved else words.say(request, "train.begin_again")
+        return {
+            self.go_on: gr.Button(on, visible=mine and not live and seen.state != "done"),
+            self.pause: gr.Button(visible=live and mine),
+            self.stop: gr.Button(visible=live and mine),
+            self.explore: gr.Button(visible=seen.checkpoint and not live),
+            self.owner: gr.Accordion(visible=mine),
+            self.delete: gr.Button(interactive=not live),
+            self.sure: gr.Button(visible=False),
+            self.alone: seen.kept,
+            self.name: seen.run.name,
+            self.link: gr.Textbox(link(seen.id, request), visible=True),
+            self.resume: gr.Textbox(f"aigc train --resume {seen.id}", visible=not live),
+            self.command: gr.Textbox(again(seen.run), visible=True),
+        }
 
 
-def follow(id: str, now: dict, runs: dict, at: float, request: gr.Request):
-    """What the view shows of run `id`, of which it knows `now`; parts that did not change are skipped."""
-    parts = 10
-    if not id:
-        return [gr.skip()] * parts
-    try:
-        seen = jobs.watch(id)
-    except jobs.JobError as error:
-        gone = {"id": id, "state": jobs.ENDED[-1], "points": -1, "marks": 0}
-        return [widgets.text(widgets.sentence(error)), *[gr.skip()] * (parts - 3), gone, gr.Timer(active=False)]
-    live, fresh = seen.state not in jobs.ENDED, now["points"] < 0 or now["id"] != id
-    changed = fresh or seen.state != now["state"]
-    points, count = len(seen.points), len(seen.marks)
-    more_marks = count != now["marks"] or fresh
-    at_end = fresh or at >= now["marks"] - 1
-    shown = gr.skip()
-    if count and more_marks and at_end:
-        shown = widgets.inline(jobs.mark(seen.id, seen.marks[-1]), words.say(request, "train.picture"))
-    curves = {"run": seen.id, "points": points} if changed or points != now["points"] else gr.skip()
-    when = gr.skip()
-    if more_marks:
-        when = gr.Slider(maximum=max(1, count - 1), visible=count > 1, **({"value": max(0, count - 1)} if at_end else {}))
-    mine = seen.id in runs.get("owned", {})
-    rest = [gr.skip()] * 4
-    if changed:
-        again = widgets.plain(checkpoints.command(seen.run))
-        rest = [gr.Button(visible=live and mine), gr.Button(visible=seen.checkpoint and not live)]
-        rest += [gr.Textbox(link(seen.id, request), visible=True), gr.Textbox(again, visible=True)]
-    now = {"id": seen.id, "state": seen.state, "points": points, "marks": count}
-    return [status(seen, request), shown, when, curves, *rest, now, gr.Timer(active=live)]
+def _token(id: str, kept: dict) -> str:
+    return str(kept.get("owned", {}).get(id) or "")
 
 
-def follow_anew(id: str, now: dict, runs: dict, at: float, request: gr.Request):
-    """The whole view, for a tab that has just been opened: while it was hidden it had no components to update."""
-    return follow(id, {**now, "id": ""}, runs, at, request)
+def _mine(act: Any) -> Any:
+    """A handler that lets the owner of the run in view `act` on it; then it is followed."""
+
+    def handle(id: str, kept: dict, *more: Any) -> gr.Timer:
+        widgets.told(act, id, _token(id, kept), *more)
+        return gr.Timer(active=True)
+
+    return handle
+
+
+def extend(id: str, owner: str, amount: float, unit: str = "") -> None:
+    """Adds to a run's budget; one that has ended goes on by it. Raises what jobs.extend and jobs.go_on raise."""
+    jobs.extend(id, owner, amount, unit, jobs.Limits.told())
+    if not jobs.live(jobs.find(id)):
+        jobs.go_on(id, owner)
 
 
 def scrub(id: str, at: float, request: gr.Request):
@@ -106,10 +182,9 @@ def scrub(id: str, at: float, request: gr.Request):
         return gr.skip()
 
 
-def end(id: str, runs: dict, request: gr.Request):
-    """Stops the run in view."""
-    widgets.told(jobs.stop, id, runs.get("owned", {}).get(id, ""))
-    return words.say(request, "train.stopping"), gr.Button(visible=False)
+def again(run: Run) -> str:
+    """The command that repeats a run, without this server's folders."""
+    return checkpoints.command(checkpoints.shown(run))
 
 
 def status(seen: jobs.Seen, request: gr.Request | None) -> str:
@@ -125,10 +200,24 @@ def status(seen: jobs.Seen, request: gr.Request | None) -> str:
             parts.append(words.say(request, "train.left", time=clock(last["left"])))
     elif last:
         parts.append(words.say(request, "train.took", time=clock(last["seconds"])))
-    if seen.state in ("failed", "waiting") or (last and last["says"]):
-        said = last["says"] if last and last["says"] and seen.state != "failed" else widgets.plain(seen.says)
-        parts.append(widgets.text(said))
+    if seen.state == "waiting" and seen.place:
+        parts.append(words.say(request, "train.place", at=seen.place.at, of=seen.place.of))
+        if seen.place.seconds is None:
+            parts.append(words.say(request, "train.unknown"))
+        else:
+            parts.append(words.say(request, "train.until", time=clock(seen.place.seconds)))
+    elif seen.state in ("failed", "interrupted") or (seen.state == "stopped" and seen.says != jobs.STOPPED):
+        parts.append(widgets.text(widgets.plain(seen.says)))
+    elif last and last["says"]:
+        parts.append(widgets.text(last["says"]))
     return " · ".join(parts)
+
+
+def title(seen: jobs.Seen, request: gr.Request | None) -> str:
+    """A run in a list."""
+    step = seen.points[-1]["step"] if seen.points else 0
+    name = seen.run.name or f"{seen.run.family}:{seen.run.preset}"
+    return f"{name} · {words.say(request, f'train.state.{seen.state}')} · {words.say(request, 'train.at', step=f'{step:,}')}"
 
 
 def clock(seconds: float) -> str:
@@ -146,7 +235,11 @@ def facts(seen: jobs.Seen) -> dict[str, Any]:
         "says": widgets.plain(seen.says),
         "marks": list(seen.marks),
         "checkpoint": seen.id if seen.checkpoint else None,
-        "command": widgets.plain(checkpoints.command(seen.run)),
+        "saved": seen.saved,
+        "place": seen.place._asdict() if seen.place else None,
+        "name": seen.run.name,
+        "command": again(seen.run),
+        "resume": f"aigc train --resume {seen.id}",
         "points": [*seen.points[:: max(1, len(seen.points) // widgets.MOST_POINTS)], *seen.points[-1:]],
     }
 
@@ -166,7 +259,17 @@ def endpoints() -> None:
         Args:
             run: the id that train_start returned.
         """
-        return facts(widgets.told(jobs.watch, run))
+        seen = widgets.told(jobs.watch, run)
+        widgets.told(jobs.attend, run)
+        return facts(seen)
+
+    def train_list(visitor: str = "") -> list[dict]:
+        """List the runs of a visitor, and those of the command line, the newest first.
+
+        Args:
+            visitor: the token that train_start returned as "visitor".
+        """
+        return [{**facts(seen), "points": list(seen.points)} for seen in widgets.told(jobs.listed, str(visitor or ""))]
 
     def train_mark(run: str, step: int) -> str:
         """The picture of a run's fixed latents at one of the steps that train_watch lists as marks.
@@ -187,8 +290,79 @@ def endpoints() -> None:
         widgets.told(jobs.stop, run, owner)
         return ended(run)
 
-    gr.api(train_watch, api_name="train_watch", queue=False)
-    gr.api(train_stop, api_name="train_stop")
+    def train_pause(run: str, owner: str) -> str:
+        """Pause a run: its whole state is saved, and train_go_on continues it as if it had never been paused.
+
+        Args:
+            run: the run's id.
+            owner: the token that train_start returned with it.
+        """
+        widgets.told(jobs.pause, run, owner)
+        return ended(run)
+
+    def train_go_on(run: str, owner: str) -> dict:
+        """Go on with a run that was paused, stopped or broken off, from its last save.
+
+        Args:
+            run: the run's id.
+            owner: the token that train_start returned with it.
+        """
+        widgets.told(jobs.go_on, run, owner)
+        return facts(jobs.watch(run))
+
+    def train_extend(run: str, owner: str, amount: float, unit: str = "") -> dict:
+        """Let a run train for longer; one that has ended goes on.
+
+        Args:
+            run: the run's id.
+            owner: the token that train_start returned with it.
+            amount: how much longer, in the unit.
+            unit: epochs, steps or minutes; nothing is the unit of the run's budget.
+        """
+        widgets.told(extend, run, owner, amount, unit)
+        return facts(jobs.watch(run))
+
+    def train_rename(run: str, owner: str, name: str) -> dict:
+        """Give a run another name; its id and its link stay.
+
+        Args:
+            run: the run's id.
+            owner: the token that train_start returned with it.
+            name: letters, digits, '.', '_' and '-'.
+        """
+        widgets.told(jobs.rename, run, owner, name)
+        return facts(jobs.watch(run))
+
+    def train_keep(run: str, owner: str, keep: bool) -> bool:
+        """Let a run go on though nobody watches it and its server ends, or no longer.
+
+        Args:
+            run: the run's id.
+            owner: the token that train_start returned with it.
+            keep: whether it goes on.
+        """
+        widgets.told(jobs.keep, run, owner, bool(keep))
+        return jobs.watch(run).kept
+
+    def train_delete(run: str, owner: str) -> str:
+        """Delete a run that is not at work, with all that it learnt.
+
+        Args:
+            run: the run's id.
+            owner: the token that train_start returned with it.
+        """
+        widgets.told(jobs.delete, run, owner)
+        return "deleted"
+
+    def train_limits() -> list[dict]:
+        """List what this server grants its visitors, with a line on each limit."""
+        granted = widgets.told(jobs.Limits.told).model_dump()
+        return [{"name": s.name, "value": granted[s.name], "help": s.help} for s in specs(jobs.Limits)]
+
+    for function in (train_watch, train_list, train_go_on, train_extend, train_rename, train_keep, train_delete, train_limits):
+        gr.api(function, api_name=function.__name__, queue=False)
+    for function in (train_stop, train_pause):
+        gr.api(function, api_name=function.__name__)
     widgets.endpoint(train_mark, gr.Image(visible=False))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from .. import checkpoint as checkpoints, config, data, files, jobs, model
+from .. import config, data, files, jobs, model
 from ..config import ConfigError, Run
 from . import runs, widgets, words
 
@@ -79,12 +79,19 @@ class Train:
 
     def plan(self, source: str, preset: str, budget: float, unit: str, changes: dict[str, Any]) -> Run:
         """The run that the form describes. Raises ConfigError with a line for each field at fault."""
+        if "device" in changes:
+            raise ConfigError("device: is the server's own to choose; leave it out")
         given = {"data.source": self.place(source), "train.budget": budget, "train.unit": unit}
         return model.plan(preset, {**changes, **given})
 
-    def start(self, source: str, preset: str, budget: float, unit: str, changes: dict[str, Any]) -> tuple[str, str]:
-        """Starts the run; returns its id and its owner's token."""
-        return jobs.start(self.plan(source, preset, budget, unit, changes))
+    def start(self, source: str, preset: str, budget: float, unit: str, changes: dict[str, Any], visitor: str) -> tuple[str, str]:
+        """Starts the run for a visitor; returns its id and its owner's token."""
+        run, limits = self.plan(source, preset, budget, unit, changes), jobs.Limits.told()
+        needs = (model.memory(run) or 0) / 1e9
+        if needs > limits.memory:
+            smaller = "take a smaller train.batch, data.size or model"
+            raise ConfigError(f"memory: such a run needs about {needs:.1f} GB, of {limits.memory:g} GB that this server grants; {smaller}")
+        return jobs.start(run, visitor, limits)
 
 
 def _uploads() -> Path:
@@ -114,6 +121,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab) -> runs.View:
                     min_width=100,
                 )
             begin = gr.Button(t("train.start"), variant="primary", elem_id="train-start")
+            others = gr.Dropdown([], label=t("train.runs"), visible=False, elem_id="train-runs")
             with gr.Accordion(t("train.more"), open=False, elem_classes="fold"):
 
                 @gr.render(inputs=[preset])
@@ -125,13 +133,19 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab) -> runs.View:
                 command = gr.Code(
                     begins, language=None, show_label=False, interactive=False, elem_id="train-command", lines=1, wrap_lines=True
                 )
+            granted = gr.Markdown(elem_id="train-limits")
         with gr.Column(scale=7, min_width=320, elem_classes="shows"):
             view = runs.View(t)
 
     def begin_run(source: str, preset: str, budget: float, unit: str, changes: dict, kept: dict, request: gr.Request):
-        id, owner = widgets.told(train.start, source, preset, budget, unit, changes)
+        visitor = str(kept.get("visitor") or files.token())
+        id, owner = widgets.told(train.start, source, preset, budget, unit, changes, visitor)
         owned = {**dict(list(kept.get("owned", {}).items())[-50:]), id: owner}
-        begun = {view.kept: {"owned": owned, "last": id}, view.line: words.say(request, "train.begun"), view.picture: {}}
+        begun = {
+            view.kept: {"owned": owned, "last": id, "visitor": visitor},
+            view.line: words.say(request, "train.begun"),
+            view.picture: {},
+        }
         return begun | view.emptied | {view.following: id, view.timer: gr.Timer(active=True)}
 
     def choose(path: str | None, request: gr.Request):
@@ -147,7 +161,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab) -> runs.View:
 
     def leave(id: str, now: dict):
         """Takes a run that has ended out of view; a live one stays."""
-        return "" if now["id"] == id and now["state"] in jobs.ENDED else gr.skip()
+        return "" if now["id"] == id and now["state"] in (*jobs.ENDED, "gone") else gr.skip()
 
     def look(source: str, id: str):
         """Shows the chosen set where no run is in view."""
@@ -156,12 +170,24 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab) -> runs.View:
         sheet, says = widgets.told(train.look, source)
         return {view.picture: widgets.inline(sheet, says, "image/png"), view.line: widgets.text(says)} | view.emptied
 
+    def arrive(id: str, kept: dict, request: gr.Request):
+        """What this server grants, and the runs that the visitor may open."""
+        limits = {name: f"{value:g}" for name, value in jobs.Limits.told().model_dump().items()}
+        found = [(runs.title(seen, request), seen.id) for seen in jobs.listed(str(kept.get("visitor") or ""))[:100]]
+        shown = gr.Dropdown(found, value=id if id in [one for _, one in found] else None, visible=bool(found))
+        return shown, words.say(request, "train.limits", **limits)
+
     quiet = runs.QUIET
     waited: dict[str, Any] = {"show_progress_on": [view.picture], **quiet, "show_progress": "full"}
     uploaded = upload.upload(choose, upload, [source, view.picture, view.line], **waited)
     show = {"fn": look, "inputs": [source, view.following], "outputs": [view.picture, view.line, *view.emptied], **waited}
     looked = source.input(leave, [view.following, view.known], view.following, **widgets.LIVE).then(**show)
-    opened = place.select(**{**view.poll, "fn": runs.follow_anew}, **widgets.LIVE).then(**show)
+    opened = place.select(**{**view.poll, "fn": view.follow_anew}, **widgets.LIVE).then(**show)
+    place.select(arrive, [view.following, view.kept], [others, granted], **quiet)
+    others.focus(arrive, [view.following, view.kept], [others, granted], **quiet)
+    others.input(lambda id: (id, gr.Timer(active=bool(id))), others, [view.following, view.timer], **quiet).then(
+        **{**view.poll, "fn": view.follow_anew}, **widgets.LIVE
+    )
     begun = begin.click(
         begin_run,
         [source, preset, budget, unit, changes, view.kept],
@@ -203,7 +229,7 @@ def _fields(chosen: str, changes: gr.State, t: gr.I18n, tell: dict[str, Any]) ->
 def _line(train: Train):
     def line(source: str, preset: str, budget: float, unit: str, changes: dict) -> str:
         try:
-            return widgets.plain(checkpoints.command(train.plan(source, preset, budget, unit, changes)))
+            return runs.again(train.plan(source, preset, budget, unit, changes))
         except (ValueError, OSError) as error:
             return f"# {widgets.sentence(error)}".replace("\n", "\n# ")
 
@@ -225,8 +251,16 @@ def _endpoints(train: Train) -> None:
         """
         return [vars(s) for s in model.settings(widgets.told(model.plan, preset)) if "." in s.name]
 
-    def train_start(preset: str, data: str = "digits", budget: float = 1.0, unit: str = "minutes", settings: str = "{}") -> dict:
-        """Start training; returns the run's id, which lets anyone watch it, and its owner's token, which alone may stop it.
+    def train_start(
+        request: gr.Request,
+        preset: str,
+        data: str = "digits",
+        budget: float = 1.0,
+        unit: str = "minutes",
+        settings: str = "{}",
+        visitor: str = "",
+    ) -> dict:
+        """Start training; returns the run's id, which lets anyone watch it, and its owner's token, which alone may change it.
 
         Args:
             preset: family:preset, as train_presets gives it.
@@ -234,6 +268,8 @@ def _endpoints(train: Train) -> None:
             budget: how long, in the unit.
             unit: epochs, steps or minutes.
             settings: a JSON object of changed settings, such as {"model.latent": 64}.
+            visitor: a secret of the caller's own that is the same for all runs; turns go round among visitors. Without one, those at one
+                address are one visitor.
         """
         try:
             changes = json.loads(settings)
@@ -241,8 +277,9 @@ def _endpoints(train: Train) -> None:
             changes = None
         if not isinstance(changes, dict):
             raise gr.Error("settings: not a JSON object of names and values", title="", print_exception=False)
-        id, owner = widgets.told(train.start, data, preset, budget, unit, changes)
-        return {"id": id, "owner": owner}
+        visitor = str(visitor or (request.client.host if request.client else "nowhere"))
+        id, owner = widgets.told(train.start, data, preset, budget, unit, changes, visitor)
+        return {"id": id, "owner": owner, "visitor": visitor}
 
     def data_sources() -> list[dict]:
         """List the sets that can be trained on."""

@@ -1,0 +1,145 @@
+"""What may be asked for a run: to start it, and, by who started it alone, to stop, pause, go on, extend, rename, keep or delete it."""
+
+from __future__ import annotations
+
+import hmac
+import shutil
+from pathlib import Path
+
+from .. import files
+from ..config import ConfigError, Run, Train, check
+from . import child, folder as runs, turns
+from .folder import JobError
+from .limits import Limits
+
+HERE = object()  # in the place of a token: whoever sits at the machine may do all; nothing that comes over the network is this object
+
+
+def start(run: Run, visitor: str = "", limits: Limits | None = None) -> tuple[str, str]:
+    """Starts `run` in a child process of low priority; returns its id (whoever has it may watch) and its owner's token (who may change it).
+
+    `visitor` is a token that stays the same over a visitor's runs: turns go round among visitors, and each is granted so much.
+    Raises JobError where too many wait or the visitor's runs fill their share of the disk, ConfigError where the budget is beyond the
+    limits, files.StorageError where the folder cannot be written."""
+    limits = limits or Limits.told()
+    limits.allow(run)
+    own = runs.hashed(visitor) if visitor else ""
+    _room(limits, own)
+    taken = sum(f.stat().st_size for p in _folders(own) for f in p.rglob("*") if f.is_file()) if own else 0
+    if taken > limits.disk * 1e9:
+        raise JobError(f"your runs take {taken / 1e9:.1f} GB, of {limits.disk:g} GB that each visitor is granted here: delete one first")
+    id, owner = files.token(), files.token()
+    folder = runs.create(run, owner, id)
+    turns.ask(folder, own)
+    child.spawn(folder, limits)
+    return id, owner
+
+
+def _room(limits: Limits, visitor: str) -> None:
+    """Raises JobError where one more run may not wait."""
+    child.reap()
+    waiting = [p for p in _folders() if runs.status(p).get("state") in ("waiting", "starting") and runs.live(p)]
+    if len(waiting) >= limits.waiting:
+        raise JobError(f"{limits.waiting} runs are waiting already, which is all that this server takes: try again when one has ended")
+    if visitor and sum(turns.asked(p)[0] == visitor for p in waiting) >= limits.each:
+        raise JobError(f"{limits.each} runs of yours are waiting already, which is all that each visitor is granted: wait for one to end")
+
+
+def _folders(visitor: str = "") -> list[Path]:
+    """The folders of runs, or those of one visitor (a hash)."""
+    found = [p.parent for p in files.runs().glob("[!.]*/" + runs.CONFIG)]
+    return [p for p in found if turns.asked(p)[0] == visitor] if visitor else found
+
+
+def owns(folder: Path, owner: object) -> bool:
+    """Whether `owner` is the token that the run was created with."""
+    try:
+        kept = (folder / runs.OWNER).read_text()
+    except (OSError, ValueError):
+        return False
+    return isinstance(owner, str) and hmac.compare_digest(kept, runs.hashed(owner))
+
+
+def _mine(id: str, owner: object, what: str) -> Path:
+    folder = runs.find(id)
+    if owner is not HERE and not owns(folder, owner):
+        raise JobError(f"only the browser that started this run may {what} it")
+    return folder
+
+
+def stop(id: str, owner: object) -> None:
+    """Asks the run to stop and keep what it learnt. Raises JobError where `owner` is not who started it."""
+    files.write_whole(_mine(id, owner, "stop") / runs.STOP, b"stopped")
+
+
+def pause(id: str, owner: object) -> None:
+    """Asks the run to save its whole state and end, to go on later. Raises JobError."""
+    files.write_whole(_mine(id, owner, "pause") / runs.STOP, b"paused")
+
+
+def go_on(id: str, owner: object, limits: Limits | None = None) -> None:
+    """Goes on with a run that has ended, from its last save, when its turn comes. Raises JobError, files.StorageError."""
+    folder, limits = _mine(id, owner, "go on with"), limits or Limits.told()
+    if runs.live(folder):
+        raise JobError("the run is at work already")
+    visitor = turns.asked(folder)[0]
+    limits.allow(runs.read(folder))
+    _room(limits, visitor)
+    with files.said(folder):
+        (folder / runs.STOP).unlink(missing_ok=True)
+    turns.ask(folder, visitor)
+    child.spawn(folder, limits)
+
+
+def extend(id: str, owner: object, amount: float, unit: str = "", limits: Limits | None = None) -> Run:
+    """Adds `amount` of `unit` (the run's own unless another is named) to the budget; a run at work goes on by it, one that has ended
+    does so at the next `go_on`. Returns the run as it is now; what it was at first stays beside it in config.first.json.
+
+    Where a run has ended before its budget, or another unit is named, the amount counts from what it has reached.
+    Raises JobError, ConfigError, files.StorageError."""
+    folder = _mine(id, owner, "extend")
+    run, seen = runs.read(folder), runs.watch(id)
+    unit = unit or run.train.unit
+    counts = {"steps": "step", "epochs": "epoch"}
+    if unit not in ("steps", "epochs", "minutes"):
+        raise ConfigError(f"unit: {unit[:40]!r} is not one of steps, epochs, minutes")
+    if not 0 < amount < float("inf"):
+        raise ConfigError(f"amount: {amount:g} is not above 0")
+    last = seen.points[-1] if seen.points else {"step": 0, "epoch": 0.0, "seconds": 0.0}
+    reached = last[counts[unit]] if unit in counts else last["seconds"] / 60
+    base = run.train.budget if unit == run.train.unit and (runs.live(folder) or seen.state == "paused") else reached
+    train = check(Train, {**run.train.model_dump(), "budget": base + amount, "unit": unit}, "train.")
+    longer = run.model_copy(update={"train": train})
+    if limits:
+        limits.allow(longer)
+    if not (folder / runs.FIRST).exists():
+        files.write_whole(folder / runs.FIRST, run.model_dump_json(indent=1).encode())
+    files.write_whole(folder / runs.CONFIG, longer.model_dump_json(indent=1).encode())
+    if runs.live(folder) and not (folder / runs.STOP).exists():
+        files.write_whole(folder / runs.STOP, child.AGAIN.encode())
+    return longer
+
+
+def rename(id: str, owner: object, name: str) -> None:
+    """Gives the run another name; its address stays. Raises JobError, ConfigError for a name that cannot be one."""
+    folder = _mine(id, owner, "rename")
+    renamed = check(Run, {**runs.read(folder).model_dump(), "name": name})
+    files.write_whole(folder / runs.CONFIG, renamed.model_dump_json(indent=1).encode())
+
+
+def keep(id: str, owner: object, yes: bool) -> None:
+    """Lets the run go on without its server and without anybody watching, or no longer. Raises JobError, files.StorageError."""
+    path = _mine(id, owner, "keep") / runs.KEEP
+    with files.said(path):
+        path.touch() if yes else path.unlink(missing_ok=True)
+
+
+def delete(id: str, owner: object) -> None:
+    """Deletes the run's folder with all that it learnt. Raises JobError where it is at work, files.StorageError."""
+    folder = _mine(id, owner, "delete")
+    if runs.live(folder):
+        raise JobError("the run is at work: stop it first")
+    gone = folder.with_name(f".deleted-{files.token()}")
+    with files.said(folder):
+        folder.rename(gone)
+        shutil.rmtree(gone)
