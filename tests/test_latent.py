@@ -64,6 +64,26 @@ class Deep(Linear):
         return self.last(h.tanh()).tanh().view(-1, 1, 5, 6)
 
 
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 40, 8), (2, 500), (400, 2, 2)])
+def test_a_latent_like_a_picture_is_looked_at_along_its_lowest_cosines(shape):
+    found = methods.axes(shape)
+    assert found.shape[1:] == shape
+    assert shape[0] <= len(found) <= max(shape[0], methods.MOST_AXES)
+    flat = found.flatten(1)
+    torch.testing.assert_close(flat @ flat.T, torch.eye(len(flat)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found[0], found[0, 0].flatten()[0].expand(shape) * torch.eye(shape[0])[0].view(-1, *[1] * (len(shape) - 1)))
+
+
+def test_a_large_latent_s_strongest_low_wave_is_found():
+    wave = methods.axes((1, 20, 20))[37]
+    weight = torch.zeros(30, 400)
+    weight[4] = 2 * wave.flatten()
+    fine = torch.cos(torch.pi / 20 * 19 * (torch.arange(20) + 0.5))
+    weight[9] = torch.outer(fine, fine).flatten()  # stronger, and as fine as can be: left alone
+    found = latent.directions(Linear(weight, latent=(1, 20, 20)), "jacobian", count=1)
+    assert abs(found.vectors[0].flatten() @ wave.flatten()) > 0.99
+
+
 def test_the_first_layer_is_the_one_that_meets_the_latent():
     weight, v = matrix()
     model = Deep(weight)

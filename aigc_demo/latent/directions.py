@@ -69,7 +69,7 @@ def directions(
         raise DirectionsError(f"{method}: no direction was found that changes one thing more than all else")
     kept = sorted(_named(seen, kept), key=lambda f: -f.effect)
     return Directions(
-        torch.stack([f.vector for f in kept]).float().view(-1, *model.latent),
+        torch.einsum("kn,n...->k...", torch.stack([f.vector for f in kept]).float(), seen.axes),
         torch.tensor([f.effect for f in kept]),
         tuple(f.method for f in kept),
         tuple(f.name for f in kept),
@@ -78,7 +78,7 @@ def directions(
 
 @dataclass(frozen=True)
 class _Found:
-    vector: Tensor  # (n,)
+    vector: Tensor  # (n,), in the axes of the look
     effect: float
     method: str
     name: str = ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ Measures = Callable[[Tensor], dict[str, Tensor]]  # x (N, *shape) -> {name: (N,)
 EXAMPLES = 12  # latents around which x is looked at: one of each of ten classes, and two
 STEP = 0.5  # standard deviations: wide enough for what a slider shows, narrow enough for a derivative
 TYPICAL = 200  # samples that say how far a measure spreads by itself
+MOST_AXES = 256  # along which a latent with the shape of a picture is looked at
 ACTIVATIONS = 1024  # latents whose activations are analysed
 FINEST = 0.06  # a measure that spreads less is hardly seen to: nearly a pixel of 28
 DAMPING = 0.3  # of the mean square slope: the price of keeping the other measures still
@@ -21,8 +23,8 @@ DAMPING = 0.3  # of the mean square slope: the price of keeping the other measur
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read off x, by name, and how it follows the latent: `slopes` (n, M) is the mean change a unit along each axis, in `spread`
-    (M,), each measure's standard deviation among samples of one class."""
+    """What is read off x, by name, and how it follows the latent: `slopes` (n, M) is the mean change a unit along each axis of a look, in
+    `spread` (M,), each measure's standard deviation among samples of one class."""
 
     measures: Measures
     names: tuple[str, ...]
@@ -32,11 +34,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class Look:
-    """A model, and how x changes around a few of its latents (n numbers each): `effect` (n, n) is E_z[J^T J] / pixels, J the Jacobian of x
-    by z, so that d^T effect d is the mean square change of x a unit along d. `readings` are by the method that goes by them."""
+    """A model, and how x changes around a few of its latents along n orthonormal `axes` (n, *latent), in which directions are written:
+    `effect` (n, n) is E_z[J^T J] / pixels, J the Jacobian of x, so that d^T effect d is the mean square change of x a unit along d.
+    `readings` are by the method that goes by them."""
 
     model: Model
     seed: int
+    axes: Tensor
     effect: Tensor
     readings: dict[str, Reading]
 
@@ -53,19 +57,33 @@ def drawn(model: Model, seed: int, use: str, count: int) -> tuple[Tensor, Tensor
     return draw_latents(model.latent, key(seed, use), range(count)).to(at), condition
 
 
+def axes(latent: Sequence[int]) -> Tensor:
+    """Orthonormal axes (n, *latent) along which to look: each number of the latent, or, where it has the shape of a picture or of a sound
+    (channels, ...) with more than MOST_AXES numbers, the lowest cosines (DCT-II) of each channel, which decide what is drawn where."""
+    size = math.prod(latent)
+    if len(latent) == 1 or size <= MOST_AXES:
+        return torch.eye(size).view(size, *latent)
+    channels, *sides = latent
+    low = max(1, int((MOST_AXES / channels) ** (1 / len(sides))))
+    waves = torch.ones(1, 1)  # (waves, numbers of a channel)
+    for side in sides:
+        wave = torch.cos(math.pi / side * torch.outer(torch.arange(min(low, side)), torch.arange(side) + 0.5))
+        waves = torch.kron(waves, wave / wave.norm(dim=1, keepdim=True))
+    return torch.kron(torch.eye(channels), waves).view(-1, *latent)
+
+
 @torch.no_grad()
 def look(model: Model, read: dict[str, Measures], seed: int = 0) -> Look:
     """Looks at x, and at what `read` reads off it, around EXAMPLES latents: by differences of STEP along each axis, ahead and behind in
     turn."""
     sampling = model.Sampling()
     z, y = drawn(model, seed, "directions", EXAMPLES)
-    size = z[0].numel()
-    axes = torch.eye(size, device=z.device).view(size, *model.latent)
-    effect = torch.zeros(size, size, dtype=torch.float64)
+    along = axes(model.latent)
+    effect = torch.zeros(len(along), len(along), dtype=torch.float64)
     changes: dict[str, Tensor | float] = dict.fromkeys(read, 0.0)
     for i in range(EXAMPLES):
         step = STEP if i % 2 == 0 else -STEP
-        around = torch.cat([z[i : i + 1], z[i] + step * axes])
+        around = torch.cat([z[i : i + 1], z[i] + step * along.to(z.device)])
         x = model.sample(around, sampling, None if y is None else y[i].expand(len(around))).float().cpu()
         jacobian = ((x[1:] - x[:1]) / step).flatten(1).double()  # (n, pixels): row i is dx/dz_i
         effect += jacobian @ jacobian.T / (EXAMPLES * jacobian.shape[1])
@@ -79,7 +97,7 @@ def look(model: Model, read: dict[str, Measures], seed: int = 0) -> Look:
         values = measures(x)
         spread = within(columns(values), y).std(0).clamp(min=FINEST)
         readings[name] = Reading(measures, tuple(values), changes[name] / spread, spread)
-    return Look(model, seed, effect, readings)
+    return Look(model, seed, along, effect, readings)
 
 
 def columns(measures: dict[str, Tensor]) -> Tensor:
@@ -105,9 +123,7 @@ def closed(seen: Look, count: int) -> Tensor:
     """The directions (K, n) that the first layer stretches most: the leading eigenvectors of A^T A, A the weights that meet z (SeFa: Shen
     and Zhou 2021, arXiv:2007.06600). A is what the layer gives at each axis less what it gives at 0, so scaling or joining z with
     anything else on its way is counted in."""
-    zero = torch.zeros(1, *seen.model.latent)
-    size = zero.numel()
-    first, _ = layers(seen.model, torch.cat([zero, torch.eye(size).view(size, *seen.model.latent)]))
+    first, _ = layers(seen.model, torch.cat([torch.zeros_like(seen.axes[:1]), seen.axes]))
     weights = (first[1:] - first[:1]).double()  # (n, features)
     return _leading(weights @ weights.T, count)
 
@@ -119,11 +135,12 @@ def pca(seen: Look, count: int) -> Tensor:
     The components' coordinates are regressed on the latents; the paper regresses latents on coordinates, which for standard normal latents
     has the same expectation, and needs more samples."""
     z, y = drawn(seen.model, seen.seed, "activations", ACTIVATIONS)
-    activations = within(layers(seen.model, z, y)[1].double(), y)
-    values, vectors = torch.linalg.eigh(activations @ activations.T)  # the samples are fewer than the features, or not many more
-    order = values.argsort(descending=True)[: min(count, z[0].numel())]
+    activations = within(layers(seen.model, z, y)[1], y)
+    values, vectors = torch.linalg.eigh((activations @ activations.T).double())  # as the samples are mostly fewer than the features
+    order = values.argsort(descending=True)[: min(count, len(seen.axes))]
     coordinates = vectors[:, order] * values[order].clamp(min=0).sqrt()
-    return _units(torch.linalg.lstsq(within(z.flatten(1).cpu().double(), y), coordinates).solution.T)
+    places = z.flatten(1).cpu() @ seen.axes.flatten(1).T  # (N, n)
+    return _units(torch.linalg.lstsq(within(places.double(), y), coordinates).solution.T)
 
 
 def steered(reading: Reading) -> Tensor:

@@ -31,8 +31,7 @@ def words(seen: Look, reading: Reading, vectors: Tensor) -> list[Word]:
     z, y = drawn(seen.model, seen.seed, "held out", HELD)
     both = None if y is None else torch.cat([y, y])
     found = []
-    for vector in vectors.float().to(z.device):
-        way = REACH * vector.view(seen.model.latent)
+    for way in torch.einsum("kn,n...->k...", REACH * vectors.float(), seen.axes).to(z.device):
         x = seen.model.sample(torch.cat([z - way, z + way]), seen.model.Sampling(), both).float().cpu()
         behind, ahead = columns(reading.measures(x)).split(HELD)
         change = (ahead - behind) / reading.spread  # (HELD, M)
