@@ -331,6 +331,71 @@ def sample(
     )
 
 
+@app.command()
+def walk(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint's name or folder, or a run's name.")],
+    seeds: Annotated[str, typer.Option(metavar="A,B,...", help="The seeds to walk through, in their order.")] = "1,2,3",
+    slider: Annotated[int, typer.Option(min=0, help="Instead walk along direction K (from 1) of the first seed, there and back.")] = 0,
+    frames: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 60,
+    fps: Annotated[int, typer.Option(min=1, help="Pictures a second, at most 60 (a gif: 50).")] = 30,
+    way: Annotated[str, typer.Option(help="arc (at the radius of what the model was trained on) or line.")] = "arc",
+    loop: Annotated[bool, typer.Option("--loop", help="Come back to the first.")] = False,
+    out: Annotated[Path, typer.Option("-o", "--out", help="A .mp4 (needs the extra `film`), .gif or .webp.")] = Path("walk.webp"),
+    label: Annotated[str, typer.Option("--class", help="A class's name or number, where the model is conditional.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Say what was made as JSON.")] = False,
+) -> None:
+    """Write a walk through the latents of seeds as a film."""
+    from . import checkpoint as checkpoints, engine, files
+    from .exploration import walks
+
+    found = checkpoints.find(checkpoint, anywhere=True)
+    keys = [engine.Request(found.name, seed, label=_label(found, label)) for seed in _numbers("--seeds", seeds, int)]
+    if slider:
+        keys, way, loop = walks.along(keys[0], slider - 1), "line", True
+    data = walks.film(engine.Engine(), keys, frames, fps, out.suffix.lower().removeprefix("."), way, loop, found)
+    files.write_whole(out, data)
+    said = {"out": str(out), "frames": frames, "fps": fps, "bytes": len(data), "checkpoint": found.name, "digest": found.digest}
+    typer.echo(json.dumps(said) if as_json else f"{frames} pictures of {found.name}, {frames / fps:.1f} s: {out}")
+
+
+@app.command()
+def invert(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint's name or folder, or a run's name.")],
+    picture: Annotated[Path, typer.Argument(help="A picture file.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Write the model's match to this .png, which holds its recipe.")] = Path(
+        "match.png"
+    ),
+    label: Annotated[str, typer.Option("--class", help="A class's name or number; without it every class is tried.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Where the search begins, where there is no encoder.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Say what was found as JSON.")] = False,
+) -> None:
+    """Find the latent from which a checkpoint draws a given picture most nearly."""
+    from . import checkpoint as checkpoints, engine, files
+    from .config import ConfigError
+    from .data import framing
+    from .exploration import inversion
+
+    found = checkpoints.find(checkpoint, anywhere=True)
+    try:
+        data = picture.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{picture}: {(error.strerror or 'cannot be read').lower()}") from None
+    item, notes = framing.framed(data, found.modality, found.manifest.run.data.source)
+    kind = engine.Engine()
+    with _bar(as_json) as show:
+        asked = engine.Request(found.name, seed, label=_label(found, label))
+        match = inversion.invert(kind, asked, item, lambda done, _: show(done, "descending"), found)
+    files.write_whole(out, kind.file(engine.Sample(match.item, match.request, found.digest)))
+    said = {"out": str(out), "rmse": match.rmse, "psnr": match.psnr, "seconds": match.seconds, "encoded": match.encoded, "notes": notes}
+    classes = found.manifest.classes
+    drawn = "" if match.request.label is None else f", drawn as {classes[match.request.label]}"
+    typer.echo(
+        json.dumps({**said, "request": match.request.recipe(found.digest)})
+        if as_json
+        else "\n".join([*notes, f"off by {match.rmse:.1f} of 255 levels ({match.psnr:.1f} dB){drawn}, {match.seconds:.1f} s: {out}"])
+    )
+
+
 def _numbers(flag: str, text: str, kind: type) -> list:
     """`1,2.5` as numbers. Raises ConfigError."""
     from .config import ConfigError

@@ -38,6 +38,9 @@ class Modality(Protocol):
     def write(self, item: torch.Tensor, recipe: dict[str, Any] | None = None) -> bytes:
         """One item -> the bytes of a file, with the recipe that made it inside."""
 
+    def film(self, items: torch.Tensor, fps: int, kind: str) -> bytes:
+        """Items (N, *shape) -> the bytes of a film that shows them one after another."""
+
     def sheet(self, items: torch.Tensor, columns: int) -> Any:
         """Items (N, *shape) -> one uint8 array (height, width, 3) that shows them in rows."""
 

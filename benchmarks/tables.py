@@ -19,6 +19,7 @@ TITLES = {
     "explore": "A slider moves, the picture follows",
     "train": "Training throughput",
     "minute": "One minute of training",
+    "inversion": "Back from a picture: a real digit to its latent",
 }
 
 

@@ -1,5 +1,6 @@
 """What programs call: the named endpoints end to end, and what strangers send to them and to the page's own functions."""
 
+import base64
 import json
 
 import numpy as np
@@ -25,6 +26,10 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/explore_sheet": ("checkpoint", "n", "seed", "label"),
     "/explore_directions": ("checkpoint", "method", "between"),
     "/explore_contact": ("checkpoint", "method", "seed", "seeds", "label"),
+    "/explore_map": ("checkpoint", "x", "y", "step", "side", "seed", "label"),
+    "/explore_walk": ("checkpoint", "seeds", "frames", "fps", "kind", "way", "loop", "label"),
+    "/explore_invert": ("checkpoint", "picture", "label"),
+    "/explore_pair": ("checkpoint", "other", "seed", "label"),
     "/train_presets": (),
     "/train_settings": ("preset",),
     "/train_start": ("preset", "data", "budget", "unit", "settings", "visitor"),
@@ -220,6 +225,13 @@ HOSTILE = [
     *[("/explore_contact", ("tiny-vae", "stored", 0, n), "seeds: ") for n in (0, -1, 41, 10**12)],
     *[("/explore_contact", ("tiny-vae", "stored", seed), "seed: ") for seed in (-1, 2**31)],
     ("/explore_contact", ("tiny-vae", "stored", 0, 1, 10), "label: 10 is not a class"),
+    *[(f"/explore_{what}", (UP,), "is not a name") for what in ("map", "walk")],
+    *[("/explore_map", ("tiny-vae", *where), said) for where, said in (((1e300,), "not a place"), ((0, 0, 1, 17), "side: 17"))],
+    *[("/explore_walk", ("tiny-vae", seeds), "seed|kind|keys") for seeds in ("", "x", "1,,2", "-1", ",".join(["1"] * 40))],
+    *[("/explore_walk", ("tiny-vae", "1,2", n), "frames: ") for n in (0, 601, 10**12)],
+    *[("/explore_walk", ("tiny-vae", "1,2", 4, *more), "film: |way: ") for more in ((61,), (0,), (9, "avi"), (9, "gif", "hop"))],
+    *[("/explore_invert", ("tiny-vae", text), "picture: ") for text in ("", "no", "A" * 6_000_000, "aGVsbG8=")],
+    *[("/explore_invert", ("tiny-vae", "", 99), "label|picture"), ("/explore_pair", ("tiny-vae", UP), "is not a name")],
     *[("/train_settings", (UP,), "family"), ("/train_settings", ("vae:huge",), "did you mean|is not one of")],
     *[("/train_start", (preset,), "^.{0,200}$") for preset in (UP, "a" * 5000, "vae:" + "b" * 5000)],
     *[("/train_start", ("vae:tiny", "digits", 1, "steps", '{"device": "cuda"}'), "device: is the server's own to choose")],
@@ -271,7 +283,10 @@ JUNK = [
 
 @pytest.mark.parametrize("payload", JUNK, ids=lambda value: str(value)[:50])
 def test_the_pictures_own_functions_answer_junk_with_a_sentence(pad, site, payload):
-    assert set(pad.functions) == {"shelf", "open", "live", "neighbours", "numbers", "save", "command"}
+    own = {"shelf", "open", "live", "neighbours", "numbers", "save", "command"}
+    views = {"map_tile", "map_place", "map_data", "invert", "invert_progress", "pair"}
+    views |= {"walk_frames", "walk_at", "walk_along", "walk_sum", "walk_film"}
+    assert set(pad.functions) == own | views
     for function in pad.functions:
         status, answer = pad(function, payload)
         assert status == 200, (function, answer)
@@ -321,3 +336,30 @@ def test_no_other_file_is_served(site, pytestconfig, path):
 def test_nobody_monitors(site):
     for path in ("monitoring", "monitoring/summary", "gradio_api/monitoring/summary"):
         assert site.get(path)[0] in (403, 404)
+
+
+def test_the_views_beside_the_sliders(client, pad, site, tmp_path):
+    with Image.open(client.predict("tiny-vae", 2.5, -1, 0.5, 3, 7, 4, api_name="/explore_map")) as sheet:
+        assert sheet.width == 3 * 28 + 2
+    with Image.open(client.predict("tiny-vae", "1,2", 6, 12, "gif", "line", 1, 3, api_name="/explore_walk")) as film:
+        assert (film.n_frames, film.size) == (6, (280, 280))
+    drawn = client.predict("tiny-vae", 5, "[]", 8, api_name="/explore_picture")
+    with open(drawn, "rb") as file:
+        found = client.predict("tiny-vae", base64.b64encode(file.read()).decode(), api_name="/explore_invert")
+    assert found["request"]["digest"] == site.checkpoint("tiny-vae").digest
+    assert found["rmse"] < 60
+    with Image.open(client.predict("tiny-vae", "mnist-vae", 5, 8, api_name="/explore_pair")) as beside:
+        assert beside.size == (28, 28)
+
+    state = {"checkpoint": "tiny-vae", "seed": 3, "sliders": [1, 0, 0, 0], "label": 1, "session": "a"}
+    tile = pad("map_tile", {"state": state, "kind": "seeds", "i": -1, "j": 2, "step": 0.5})[1]
+    assert (tile["width"], tile["height"]) == (112, 112)
+    one = pad("map_place", {"state": state, "kind": "seeds", "x": -1.5, "y": 5.5})[1]
+    assert one["state"]["place"] == [-1.5, 5.5]
+    tiled = np.frombuffer(base64.b64decode(tile["raw"]), np.uint8).reshape(112, 112)
+    alone = np.frombuffer(base64.b64decode(one["picture"]["raw"]), np.uint8).reshape(28, 28)
+    np.testing.assert_allclose(tiled[:28, 28:56].astype(int), alone, atol=1)  # i = -4 + 1 columns, j = 8 + 3 rows from below, the topmost
+    keys = [state, {**state, "seed": 4}]
+    assert len(pad("walk_frames", {"keys": keys, "frames": 5})[1]["items"]) == 5
+    assert len(pad("walk_at", {"keys": keys, "frames": 5, "at": 2})[1]["state"]["numbers"]) == 4
+    assert pad("pair", {"state": state, "other": "tiny-gan"})[1]["shared"] == ["sliders", "settings"]

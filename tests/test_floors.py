@@ -46,7 +46,7 @@ THEIRS = {
     "__init__": set(), "files": set(), "history": set(), "jobs": {"pydantic"}, "curves": set(), "provenance": set(), "__main__": set(),
     "config": {"pydantic"},
     "modality": {"torch"},
-    "modalities": {"torch", "torchvision", "PIL", "soundfile", "numpy"},
+    "modalities": {"torch", "torchvision", "PIL", "soundfile", "numpy", "av"},
     "nets": {"torch"},
     "samplers": {"torch"},
     "model": {"torch"},

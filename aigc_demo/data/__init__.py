@@ -6,12 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .cleaning import DataError, Ledger
-from .sources import Source, sources
+from .sources import Source, present, sources
 
 if TYPE_CHECKING:
     from .loading import Batches, Dataset, load
 
-__all__ = ["Batches", "DataError", "Dataset", "Ledger", "Source", "load", "sources"]
+__all__ = ["Batches", "DataError", "Dataset", "Ledger", "Source", "load", "present", "sources"]
 
 
 def __getattr__(name: str) -> Any:

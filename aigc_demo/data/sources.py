@@ -103,6 +103,11 @@ def sources() -> tuple[Source, ...]:
     return _BUILT_IN
 
 
+def present(source: Source) -> bool:
+    """Whether a built-in set can be read without downloading it."""
+    return source.name not in _FILES or _root(source.name) is not None
+
+
 def fetch(source: Source, part: str) -> tuple[torch.Tensor, torch.Tensor]:
     """A built-in set of real pictures as it comes: uint8 (N, C, h, w) and labels int64 (N,).
 
@@ -135,7 +140,7 @@ def _downloaded(source: Source, part: str) -> tuple[torch.Tensor, torch.Tensor]:
 
     name, folder = _FILES[source.name]
     home, cache = os.environ.get("AIGC_DATA", ""), _cache()
-    root = next((r for r in (Path(home) if home else cache, cache) if (r / folder).is_dir()), cache)
+    root = _root(source.name) or cache
     try:
         # CIFAR-10 comes as pickles: torchvision opens them only after their MD5 sums agree
         found = getattr(datasets, name)(root, train=part == "train", download=root == cache)
@@ -149,6 +154,12 @@ def _downloaded(source: Source, part: str) -> tuple[torch.Tensor, torch.Tensor]:
         raise DataError(f"{source.name}: {at}, and the download failed ({why}): {do}") from None
     pictures = pictures.unsqueeze(1) if pictures.dim() == 3 else pictures.permute(0, 3, 1, 2)
     return pictures.contiguous(), labels.long()
+
+
+def _root(name: str) -> Path | None:
+    """The folder that holds a downloaded set's files: $AIGC_DATA, or the cache."""
+    home, cache = os.environ.get("AIGC_DATA", ""), _cache()
+    return next((r for r in (Path(home) if home else cache, cache) if (r / _FILES[name][1]).is_dir()), None)
 
 
 def _cache() -> Path:

@@ -1,1 +1,1 @@
-"""Ways through a latent space, each of which yields the engine's ordinary requests: maps, walks, and back from a picture."""
+"""Ways through a latent space, each of which yields the engine's requests: maps, walks, contact sheets, and back from a picture."""

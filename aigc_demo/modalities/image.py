@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,6 +22,12 @@ FEWEST, MOST = 4, 64_000_000  # pixels on a side, pixels in all
 KEY = "aigc_demo"  # the PNG text chunk that holds the recipe
 MAT = (22, 24, 26)  # between the pictures of a sheet: the page mounts pictures on the same dark mat
 CHUNK = 64_000_000  # values resized at a time
+FILMS = {"mp4": 60, "webp": 60, "gif": 50}  # pictures a second at most: a GIF's clock ticks in 1/100 s
+FILM_SIDE = 256  # pixels at least: smaller pictures are enlarged by a whole factor
+
+
+class FilmError(ValueError):
+    """A film that cannot be written; the text says why in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +183,31 @@ class Modality:
             found |= {"warmth": mean(x[:, 0] - x[:, 2]), "background": border.mean(1)}
         return found
 
+    def film(self, items: torch.Tensor, fps: int, kind: str) -> bytes:
+        """Items uint8 (N, C, H, W) -> a film of `fps` pictures a second: mp4 (H.264), or gif or webp (lossless), which go round.
+
+        Each pixel becomes a square, so that no side is under FILM_SIDE. Raises FilmError for another kind, rate or no picture, and for an
+        mp4 where PyAV is not installed."""
+        if kind not in FILMS:
+            raise FilmError(f"film: {kind!r:.40} is not one of {', '.join(FILMS)}")
+        if not 1 <= fps <= FILMS[kind]:
+            raise FilmError(f"film: a {kind} shows 1 to {FILMS[kind]} pictures a second, not {fps}")
+        if not len(items):
+            raise FilmError("film: there is no picture to show")
+        factor = -(-FILM_SIDE // self.size)
+        square = np.ones((factor, factor, 1), np.uint8)
+        enlarged = (np.kron(pixels, square) for pixels in items.detach().cpu().permute(0, 2, 3, 1).numpy())
+        if kind == "mp4":
+            return _mp4(enlarged, factor * self.size, fps)
+        frames = [Image.fromarray(e[:, :, 0] if self.channels == 1 else e) for e in enlarged]
+        tick = 10 if kind == "gif" else 1  # ms
+        ends = [round((i + 1) * 1000 / fps / tick) * tick for i in range(len(frames))]
+        file = io.BytesIO()
+        settings = {"lossless": True, "method": 0} if kind == "webp" else {}
+        durations = [after - before for before, after in itertools.pairwise([0, *ends])]
+        frames[0].save(file, kind, save_all=True, append_images=frames[1:], duration=durations, loop=0, **settings)
+        return file.getvalue()
+
     def resize(self, items: torch.Tensor) -> torch.Tensor:
         """Pictures uint8 (N, 1 or 3, h, w) -> items (N, channels, size, size): centre square, antialiased bicubic, grey by Rec. 601."""
         height, width = items.shape[2:]
@@ -192,6 +225,25 @@ class Modality:
     def _scaled(self, items: torch.Tensor) -> torch.Tensor:
         x = functional.interpolate(items.float(), (self.size, self.size), mode="bicubic", antialias=True)
         return x.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _mp4(frames: Iterable[np.ndarray], side: int, fps: int) -> bytes:
+    """Frames uint8 (side, side, 1 or 3) -> an MP4 of H.264 in 4:2:0, which every browser plays. Raises FilmError."""
+    try:
+        import av
+    except ImportError:
+        raise FilmError("film: an mp4 needs PyAV (pip install 'aigc-demo[film]'); a gif or a webp does not") from None
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "14", "preset": "veryfast"})
+        stream.height = stream.width = side + side % 2  # 4:2:0 has a colour for every second pixel
+        stream.pix_fmt = "yuv420p"
+        for pixels in frames:
+            even = np.pad(pixels, ((0, side % 2), (0, side % 2), (0, 0)), mode="edge")
+            colour = np.ascontiguousarray(np.broadcast_to(even, (*even.shape[:2], 3)))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(colour, format="rgb24")))
+        container.mux(stream.encode())
+    return file.getvalue()
 
 
 def is_grey(items: torch.Tensor) -> bool:

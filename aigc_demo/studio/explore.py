@@ -6,7 +6,7 @@ import base64
 import json
 import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,11 @@ def request(state: dict[str, Any]) -> Request:
         raise ConfigError(
             "the state is not one that this page sends: it needs checkpoint, seed, sliders, numbers, label and sampling"
         ) from None
+
+
+def state_of(asked: Request) -> dict[str, Any]:
+    """The page's state that means `asked`, as JSON has it."""
+    return {**asdict(asked), "numbers": {str(k): v for k, v in asked.numbers.items()}}
 
 
 def command(state: dict[str, Any]) -> dict[str, str]:

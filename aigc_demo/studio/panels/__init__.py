@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
+
+from ...config import ConfigError
 
 
 class Panel(Protocol):
@@ -25,3 +28,14 @@ def found() -> dict[str, Panel]:
     """The panels that there are, by id, in the order of their tabs."""
     panels = {m.name: importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)}
     return dict(sorted(panels.items(), key=lambda item: item[1].ORDER))
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Around the lines that take a payload apart: whatever is missing in it, or of another kind, is a ConfigError."""
+    try:
+        yield
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+        if type(error).__module__.startswith("aigc_demo"):
+            raise
+        raise ConfigError("the request is not one that this page sends: a part of it is missing, or of another kind") from None

@@ -9,10 +9,10 @@
 //                              which registers its named endpoints with gr.api or widgets.endpoint.
 //   assets/explore/panels/map.html   its markup; it is put into <section class="panel" data-panel="map" role="tabpanel">.
 //   assets/explore/panels/map.js     run inside a block of its own; it calls
-//                              panels.push({ id: 'map', word: 'map', show(), hide(), opened(), settled(state) }): `word` is a key of words.json
-//                              (explore.map); show and hide are called when its tab is chosen and left, opened while another checkpoint is
-//                              opened, settled after the state has come to rest, both only while it is shown (show is called then as well,
-//                              so that a panel need not remember what it missed). All but id and word may be left out.
+//                              panels.push({ id: 'map', word: 'map', show(), hide(), opened(), moved(state), settled(state) }): `word` is a key of
+//                              words.json (explore.map); show and hide are called when its tab is chosen and left, opened while another checkpoint
+//                              is opened, moved while the state moves and settled when it has come to rest, all only while it is shown (show is
+//                              called then as well, so that a panel need not remember what it missed). All but id and word may be left out.
 //   words.json                 explore.<key> in en, zh-Hans, zh-Hant;  studio.css: rules that begin with .pad [data-panel="map"].
 // What a panel may use: about (what the server says of the checkpoint), state (what is asked for; change it, then call moved(settled)), copy() (of the
 // state, to send), await setState(next) (hero, sliders, numbers, class, sampling, seed and, where it differs, checkpoint to a given state),
@@ -76,6 +76,7 @@ const draw = channel((s) => server.live(s), (answer, s) => { if (s.checkpoint ==
 function moved(settled) {
   draw(copy());
   if (settled) chosen()?.settled?.(copy());
+  else chosen()?.moved?.(copy());
 }
 
 // -- to a given state

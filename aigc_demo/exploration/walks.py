@@ -1,0 +1,76 @@
+"""Walks between requests as frames, each an ordinary request, and as labelled films; and arithmetic on requests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from .. import latent
+from ..checkpoint import Checkpoint
+from ..config import ConfigError
+from ..engine import Engine, Request
+from ..provenance import label
+
+WAYS = ("arc", "line")
+MOST_FRAMES = 1800  # half a minute at 60 a second
+MOST_KEYS = 32
+
+
+def walk(
+    engine: Engine, keys: Sequence[Request], frames: int, way: str = "arc", loop: bool = False, name: Checkpoint | None = None
+) -> list[Request]:
+    """`frames` requests at even times through the requests `keys`, along great arcs (latent.slerp) or straight lines; with `loop`, back to
+    the first, which is then not shown twice.
+
+    A class cannot be in between: each frame has the class of the nearer key. All take the first key's sampling settings. Raises ConfigError
+    and as Engine.draw."""
+    if way not in WAYS:
+        raise ConfigError(f"way: {way!r:.40} is not one of {', '.join(WAYS)}")
+    if not 1 <= len(keys) <= MOST_KEYS:
+        raise ConfigError(f"keys: a walk goes through 1 to {MOST_KEYS} pictures, not {len(keys)}")
+    if not 1 <= frames <= MOST_FRAMES:
+        raise ConfigError(f"frames: {frames} is not a number from 1 to {MOST_FRAMES}")
+    keys = [replace(k, sampling=keys[0].sampling) for k in keys]
+    points = engine.points(keys, name)
+    stretches = len(keys) if loop else len(keys) - 1
+    times = torch.linspace(0, stretches, frames + 1 if loop else frames)[:frames].tolist()
+    found = []
+    for time in times:
+        start = min(math.floor(time), max(stretches - 1, 0))
+        a, b, t = points[start], points[(start + 1) % len(keys)], torch.tensor([time - start])
+        z = latent.slerp(a, b, t)[0] if way == "arc" else a + t * (b - a)
+        found.append(keys[(start + (time - start >= 0.5)) % len(keys)].pinned(z))
+    return found
+
+
+def along(here: Request, k: int, reach: float = 3.0) -> list[Request]:
+    """The two ends of direction `k` (from 0) through `here`, `reach` standard deviations to either side: keys of a walk."""
+    padded = (*here.sliders, *[0.0] * (k + 1 - len(here.sliders)))
+    return [replace(here, sliders=(*padded[:k], amount, *padded[k + 1 :])) for amount in (-reach, reach)]
+
+
+def film(
+    engine: Engine,
+    keys: Sequence[Request],
+    frames: int,
+    fps: int,
+    kind: str,
+    way: str = "arc",
+    loop: bool = False,
+    name: Checkpoint | None = None,
+) -> bytes:
+    """A walk as an mp4, gif or webp of `fps` pictures a second, with its recipe and its label inside. Raises as `walk`, and FilmError."""
+    samples = engine.draw(walk(engine, keys, frames, way, loop, name), name=name)
+    found = engine.warm(name or keys[0].checkpoint).checkpoint
+    recipe = {"walk": [k.recipe(found.digest) for k in keys], "frames": frames, "fps": fps, "way": way, "loop": loop}
+    return label.put(found.modality.film(torch.stack([s.item for s in samples]), fps, kind), label.xmp(recipe))
+
+
+def analogy(engine: Engine, a: Request, b: Request, c: Request, name: Checkpoint | None = None) -> Request:
+    """a - b + c: what makes a different from b, given to c (Radford et al. 2015, arXiv:1511.06434, section 6.3.2); class and all else are
+    c's. Raises as Engine.draw."""
+    points = engine.points([replace(r, sampling=c.sampling) for r in (a, b, c)], name)
+    return c.pinned(latent.mixed(points, torch.tensor([[1.0, -1.0, 1.0]]))[0])

@@ -1,0 +1,78 @@
+"""The view "Side by side": a second checkpoint under the same seed, class, sliders and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from ...engine import Engine, Request
+from .. import widgets
+from ..explore import Explore, request
+from . import reading
+
+ORDER = 4
+
+
+def counterpart(engine: Engine, asked: Request, name: str) -> tuple[Request, list[str]]:
+    """What `asked` means to the checkpoint `name`, and which parts of it that one shares, of: latent, class, sliders, settings.
+
+    The seed is always shared; it draws the same latent where both latents have the same shape, and only then single numbers and places
+    are carried over. A class is carried over by its name. Raises CheckpointError and ConfigError."""
+    ours, theirs = engine.warm(asked.checkpoint), engine.warm(name)
+    shared = []
+    same = ours.model.latent == theirs.model.latent
+    if same:
+        shared.append("latent")
+    label = None
+    if asked.label is not None and ours.model.classes and theirs.model.classes:
+        wanted = ours.checkpoint.manifest.classes[asked.label] if 0 <= asked.label < ours.model.classes else ""
+        classes = theirs.checkpoint.manifest.classes
+        if wanted in classes:
+            label = classes.index(wanted)
+            shared.append("class")
+    sliders = asked.sliders[: len(theirs.effects)]
+    shared.append("sliders")
+    known = theirs.model.Sampling.model_fields
+    settings = {k: v for k, v in asked.sampling.items() if k in known}
+    if set(known) & set(ours.model.Sampling.model_fields):
+        shared.append("settings")
+    numbers, place = (asked.numbers, asked.place) if same else ({}, None)
+    return Request(name, asked.seed, asked.index, sliders, numbers, label, settings, place), shared
+
+
+def functions(explore: Explore) -> list[Callable[[Any], Any]]:
+    engine = explore.engine
+
+    def pair(payload):
+        """The picture that the other checkpoint draws of the state, and what the two share."""
+        with reading():
+            here, other = request(payload["state"]), str(payload["other"])
+            session = f"{str(payload['state'].get('session'))[:64]} pair"
+        asked, shared = counterpart(engine, here, other)
+        (sample,) = engine.draw([asked], session=session)
+        return {"picture": widgets.pixels(sample.item), "shared": shared}
+
+    return [pair]
+
+
+def endpoints(explore: Explore) -> None:
+    def explore_pair(checkpoint: str, other: str, seed: int = 0, label: int = -1) -> str:
+        """Draw what a second checkpoint makes of the same seed and class, to lay beside explore_picture of the first.
+
+        Args:
+            checkpoint: the first one's name.
+            other: the second one's name.
+            seed: the seed of both.
+            label: the number of the first one's class, or -1 for none.
+        """
+
+        def picture():
+            asked, _ = counterpart(explore.engine, Request(checkpoint, seed, label=None if label < 0 else label), other)
+            (sample,) = explore.engine.draw([asked])
+            return explore.engine.file(sample)
+
+        return widgets.served(widgets.told(picture), f"{other}-{seed}.png")
+
+    widgets.endpoint(explore_pair, gr.Image(visible=False, format="png"))

@@ -1,0 +1,110 @@
+"""The view "Walk": from picture to picture, played in the page and written as a labelled film; and arithmetic on three of them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from ...config import ConfigError
+from ...engine import Request
+from ...exploration import maps, walks
+from .. import widgets
+from ..explore import REACH, Explore, request, state_of
+from . import reading
+
+ORDER = 2
+MOST_FRAMES = 600  # ten seconds at 60 a second
+SIDE = 128  # pixels of a picture while a walk plays
+
+
+def functions(explore: Explore) -> list[Callable[[Any], Any]]:
+    engine = explore.engine
+
+    def asked(payload: dict[str, Any]) -> tuple[list[Request], int, str, bool]:
+        """(keys, frames, way, loop) of a payload."""
+        with reading():
+            keys = [request(key) for key in payload["keys"][: walks.MOST_KEYS + 1]]
+            return keys, _few(int(payload["frames"])), str(payload.get("way", "arc")), bool(payload.get("loop"))
+
+    def walk_frames(payload):
+        """The walk's pictures, to be played in the page."""
+        keys, frames, way, loop = asked(payload)
+        items = maps.thumbnails(engine, walks.walk(engine, keys, frames, way, loop), SIDE)
+        return {"items": [widgets.pixels(item) for item in items]}
+
+    def walk_at(payload):
+        """The state of the walk's frame `at`."""
+        keys, frames, way, loop = asked(payload)
+        with reading():
+            at = int(payload["at"]) % frames
+        return {"state": state_of(walks.walk(engine, keys, frames, way, loop)[at])}
+
+    def walk_along(payload):
+        """The states at the two ends of a direction through the state."""
+        with reading():
+            here, k = request(payload["state"]), int(payload["slider"])
+        count = len(engine.warm(here.checkpoint).effects)
+        if not 0 <= k < count:
+            raise ConfigError(f"slider: {k} is not a number from 0 to {count - 1}")
+        return {"keys": [state_of(key) for key in walks.along(here, k, REACH)]}
+
+    def walk_sum(payload):
+        """a - b + c: the state, and its picture."""
+        with reading():
+            a, b, c = (request(key) for key in payload["keys"][:3])
+        made = walks.analogy(engine, a, b, c)
+        return {"state": state_of(made), "picture": widgets.pixels(maps.thumbnails(engine, [made], SIDE)[0])}
+
+    def walk_film(payload):
+        """The walk as a film: base64 and a file's name."""
+        keys, frames, way, loop = asked(payload)
+        with reading():
+            fps, kind = int(payload["fps"]), str(payload["kind"])
+        data = walks.film(engine, keys, frames, fps, kind, way, loop)
+        return {"film": base64.b64encode(data).decode(), "name": f"walk.{kind}"}
+
+    return [walk_frames, walk_at, walk_along, walk_sum, walk_film]
+
+
+def endpoints(explore: Explore) -> None:
+    def explore_walk(
+        checkpoint: str,
+        seeds: str = "1,2,3",
+        frames: int = 60,
+        fps: int = 30,
+        kind: str = "webp",
+        way: str = "arc",
+        loop: int = 0,
+        label: int = -1,
+    ) -> str:
+        """Walk through the latents of seeds, as a film.
+
+        Args:
+            checkpoint: its name.
+            seeds: the seeds to walk through, with commas between, at most 32.
+            frames: how many pictures, at most 600.
+            fps: pictures a second, at most 60 (a gif: 50).
+            kind: mp4, webp or gif.
+            way: arc, at the radius of what the model was trained on, or line.
+            loop: 1 to come back to the first.
+            label: the class's number, or -1 for the first.
+        """
+
+        def film():
+            with reading():
+                numbers = [int(seed) for seed in seeds.split(",")[: walks.MOST_KEYS + 1]]
+            keys = [Request(checkpoint, seed, label=None if label < 0 else label) for seed in numbers]
+            return walks.film(explore.engine, keys, _few(frames), fps, kind, way, bool(loop))
+
+        return widgets.served(widgets.told(film), f"walk.{kind}")
+
+    widgets.endpoint(explore_walk, gr.File(visible=False))
+
+
+def _few(frames: int) -> int:
+    if not 1 <= frames <= MOST_FRAMES:
+        raise ConfigError(f"frames: {frames} is not a number from 1 to {MOST_FRAMES}; the command `aigc walk` goes further")
+    return frames
