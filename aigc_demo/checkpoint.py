@@ -21,7 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from . import __version__, files, modality as modalities
+from . import __version__, files, history, modality as modalities
 from .config import ConfigError, Fields, Run, check
 from .latent import Directions
 from .modality import Modality
@@ -90,6 +90,8 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
+        if self.path.parent.name == history.MARKS:
+            return f"{self.path.parent.parent.name}@{int(self.path.name)}"
         own = self.path.parent if self.path.name == "checkpoint" else self.path
         return own.name
 
@@ -360,21 +362,32 @@ def card(manifest: Manifest, size: int) -> str:
 def find(name: str, anywhere: bool = False) -> Checkpoint:
     """The checkpoint that `name` means: one that came with the program, or the one of a run; with `anywhere`, also the one at a path.
 
+    `run@step` is the run as it was at a mark whose weights are kept: the newest one that is not after `step`.
     Raises CheckpointError, naming what there is."""
     if anywhere:
         with contextlib.suppress(OSError):  # a name too long for a path
             for folder in (Path(name) / "checkpoint", Path(name)):
                 if (folder / CONFIG).is_file():
                     return read(folder)
+    own, at, step = name.partition("@")
     try:
-        plain = files.named(name)
+        plain = files.named(own)
     except ValueError as error:
         raise CheckpointError(f"checkpoint: {error}" if not anywhere else f"{name[:200]!r}: there is no checkpoint at this path") from None
+    if at:
+        return _mark(plain, step)
     for folder in (files.shipped() / plain, files.runs() / plain / "checkpoint"):
         if (folder / CONFIG).is_file():
             return read(folder)
     there = ", ".join(c.name for c in shelf(files.shipped()))
     raise CheckpointError(f"checkpoint {plain}: not here (any more); there are {there or 'none'}")
+
+
+def _mark(run: str, step: str) -> Checkpoint:
+    marks = [s for s in history.kept(files.runs() / run, history.MARKS) if step.isdecimal() and s <= int(step[:12])]
+    if not marks:
+        raise CheckpointError(f"checkpoint {run}@{step[:20]}: the run has kept no weights up to this step")
+    return read(history.place(files.runs() / run, history.MARKS, marks[-1]))
 
 
 def copy(checkpoint: Checkpoint, to: Path) -> Checkpoint:

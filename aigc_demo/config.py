@@ -53,6 +53,8 @@ class Train(Fields):
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto takes bf16 where the GPU has it, else fp32")
     patience: int = Field(0, ge=0, le=10_000, description="stop after this many validations without a better one; 0 is never")
     marks: int = Field(30, ge=1, le=1000, description="sample grids and validations over the run")
+    kept_marks: int = Field(12, ge=0, le=1000, description="marks whose weights are kept, to go back in time; spread over the run")
+    rewind_mb: float = Field(256, ge=0, le=1_000_000, description="megabytes of earlier states kept to rewind the run to; 0 keeps none")
     save_seconds: float = Field(30, ge=0, le=3600, description="seconds between two saves of the resumable state")
     weights: Literal["float32", "float16"] = Field("float32", description="how the checkpoint stores its weights")
 

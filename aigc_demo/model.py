@@ -54,6 +54,16 @@ class Model(nn.Module):
         """The scalar that `phase` minimises, and its terms by name."""
         raise NotImplementedError
 
+    def signals(self, batch: Batch, own: Batch, trained: Batch | None = None) -> dict[str, Tensor]:
+        """What the parts of the model know, a scalar each, under names that whoever judges a run understands, whatever the family.
+
+        `batch` holds items of the data, `own` the run's fixed samples. A discriminator has "real" and "fake", the shares of `batch` that it
+        takes for real and of `own` for fakes, and "margin", by how many nats of log-odds it holds `batch` for realer than `own`; with items
+        that were `trained` on also "trained real" and "trained margin". A posterior has "information", its divergence from the prior in
+        nats an item, and "in use", the share of the latent's numbers whose mean differs from item to item (a variance above 0.01: Burda et
+        al. 2015, arXiv:1509.00519, section 5)."""
+        return {}
+
     def sample(
         self, latents: Tensor, sampling: Fields, condition: Tensor | None = None, on_step: Callable[[int], None] | None = None
     ) -> Tensor:

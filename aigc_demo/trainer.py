@@ -8,7 +8,8 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from . import checkpoint, data, files, history
+from . import checkpoint, data, files, history, latent
 from .config import ConfigError, Run
+from .measures import ITEMS, KNOWN, NUMBERS, Measures
 from .model import Batch, Model, build, draw_latents, family, generator, key
 
-STATE = "state.safetensors"
-HELD_OUT = 1024  # items a validation takes at most
 LOG_SECONDS = 0.25
 
 
@@ -33,7 +33,12 @@ class TrainingError(RuntimeError):
 
 @dataclass(frozen=True)
 class Progress:
-    """What is known after a step. `terms` are means since the last Progress; `left` is in seconds, None while unknown."""
+    """What is known after a step. `terms` are means since the last Progress; `left` is in seconds, None while unknown.
+
+    `health` holds what was measured besides the losses: "gradient <phase>", the norm of the gradient; after a mark "stride <phase>", the
+    length of a step over that of the weights; at a mark what Measures.of finds, "held out", the held-out loss that falls with quality
+    where the family has one, and "apart", the distance of the raw weights from the averaged ones over the length of these; and "broken",
+    1, where the run ends with numbers that are none."""
 
     step: int
     epoch: float
@@ -43,6 +48,7 @@ class Progress:
     rate: float = 0.0  # items per second
     left: float | None = None
     terms: dict[str, float] = field(default_factory=dict)
+    health: dict[str, float] = field(default_factory=dict)
     sheet: Any = None  # at a mark: uint8 (H, W, 3), the same latents each time
     says: str = ""
     end: str = ""  # at the last one: "done", or what `stop` said
@@ -123,8 +129,10 @@ class Trainer:
         spent = seconds / (60 * self.run.train.budget) if self.total is None else self.step / self.total
         return min(1.0, spent)
 
-    def one_step(self, done: float) -> dict[str, Tensor]:
-        """Trains each phase once on the next batch; returns the terms of their losses."""
+    def one_step(self, done: float, notes: dict[str, Tensor] | None = None, stride: bool = False) -> dict[str, Tensor]:
+        """Trains each phase once on the next batch; returns the terms of their losses.
+
+        `notes` is given each phase's gradient norm, and with `stride` the length of its step, as Progress.health says."""
         run, t = self.run, self.run.train
         items, y = self.batches.at(self.step)
         x = self.modality.encode(items.to(self.device)).contiguous(memory_format=self.layout)
@@ -152,9 +160,15 @@ class Trainer:
             self.accelerator.backward(loss)
             if self.world > 1:
                 self._share(self.parameters[name])
+            if notes is not None:
+                notes[f"gradient {name}"] = _norm([p.grad for p in self.parameters[name] if p.grad is not None])
             if t.clip:
                 torch.nn.utils.clip_grad_norm_(self.parameters[name], t.clip)
+            before = [p.detach().clone() for p in self.parameters[name]] if stride else []
             self.optimizers[name].step()
+            if notes is not None and stride:
+                moved = torch._foreach_sub([p.detach() for p in self.parameters[name]], before)
+                notes[f"stride {name}"] = _norm(moved) / _norm(before).clamp(min=1e-12)
             self.optimizers[name].zero_grad()
             terms |= {k: v.detach() for k, v in found.items()}
         self.step += 1
@@ -188,22 +202,47 @@ class Trainer:
                     self.live[k].copy_(v)
                 self.model.train()
 
+    def some(self, dataset: data.Dataset, count: int) -> Batch:
+        """The first `count` items of a set, fewer where an item is large, as the model sees them."""
+        count = max(1, min(count, NUMBERS // math.prod(self.modality.shape)))
+        items, labels = dataset.items[:count], dataset.labels
+        return Batch(self.modality.encode(items.to(self.device)), None if labels is None else labels[:count].to(self.device))
+
+    @cached_property
+    def held_out(self) -> Batch | None:
+        """The items that marks validate on."""
+        return None if self.held is None or not len(self.held) else self.some(self.held, ITEMS)
+
+    @cached_property
+    def measures(self) -> Measures:
+        """What marks compare the samples with: items that are trained on, drawn by the seed."""
+        drawn = torch.randperm(len(self.training), generator=generator(self.run.seed, "measured"))[:KNOWN]
+        return Measures(self.some(self.training.take(drawn), KNOWN), self.held_out, self.condition, self.run.seed)
+
+    def look(self) -> tuple[Any, dict[str, float]]:
+        """The sheet of the run's fixed latents, drawn with the averaged weights, uint8 (H, W, 3); and what a mark measures."""
+        with self.averaged() as model:
+            x = model.sample(self.latents, model.Sampling(), self.condition)
+            found = self.measures.of(model, x)
+        if self.averages:
+            own = list(self.averages.values())
+            found["apart"] = float(_norm(torch._foreach_sub([self.live[k] for k in self.averages], own)) / _norm(own).clamp(min=1e-12))
+        return self.modality.sheet(self.modality.decode(x.float().cpu()), self.columns), found
+
     def draw(self) -> Any:
-        """The sheet of the run's fixed latents, drawn with the averaged weights: uint8 (H, W, 3)."""
+        """The sheet alone."""
         with self.averaged() as model:
             x = model.sample(self.latents, model.Sampling(), self.condition)
             return self.modality.sheet(self.modality.decode(x.float().cpu()), self.columns)
 
     def validate(self) -> dict[str, float]:
         """The terms of each phase's loss on held-out items, with the averaged weights and the same draws each time."""
-        if self.held is None or not len(self.held.items):
-            return {}
-        items, labels = self.held.items[:HELD_OUT], self.held.labels
-        batch = Batch(self.modality.encode(items.to(self.device)), None if labels is None else labels[:HELD_OUT].to(self.device))
         terms: dict[str, float] = {}
+        if self.held_out is None:
+            return terms
         with self.averaged() as model:
             for name in self.phases:
-                found = model.loss(name, batch, generator(self.run.seed, "held-out"))[1]
+                found = model.loss(name, self.held_out, generator(self.run.seed, "held-out"))[1]
                 terms |= {f"held-out {k}": float(v) for k, v in found.items()}
         return terms
 
@@ -309,6 +348,7 @@ def train(trainer: Trainer, stop: Callable[[], str] = lambda: "", save: Callable
     began, before = time.monotonic(), trainer.seconds
     logged, saved, marked = (began, trainer.step), began, math.floor(trainer.done(before) * t.marks) if trainer.step else -1
     sums: dict[str, Tensor] = {}
+    notes: dict[str, Tensor] = {}
     end = ""
     while True:
         now = time.monotonic()
@@ -341,8 +381,9 @@ def train(trainer: Trainer, stop: Callable[[], str] = lambda: "", save: Callable
                 rate,
                 left,
                 terms,
+                {k: float(v) for k, v in notes.items()},
             )
-            sums, logged = {}, (now, trainer.step)
+            sums, notes, logged = {}, {}, (now, trainer.step)
             if at_mark:
                 marked = math.floor(done * t.marks)
                 held = trainer.validate()
@@ -355,7 +396,10 @@ def train(trainer: Trainer, stop: Callable[[], str] = lambda: "", save: Callable
                         seen,
                         says=f"no better held-out {trainer.model.monitor} for {t.patience} validations: kept the best, {trainer.best:.4g}",
                     )
-                seen = replace(seen, terms=seen.terms | held, sheet=trainer.draw())
+                sheet, found = trainer.look()
+                if (monitored := f"held-out {trainer.model.monitor}") in held:
+                    found["held out"] = held[monitored]
+                seen = replace(seen, terms=seen.terms | held, health=seen.health | found, sheet=sheet)
             save_now = save and (end or time.monotonic() - saved >= t.save_seconds)
             if save_now and trainer.rank == 0:
                 if not trainer.whole():
@@ -364,13 +408,19 @@ def train(trainer: Trainer, stop: Callable[[], str] = lambda: "", save: Callable
                     )
                 save(trainer.state())
                 saved = time.monotonic()
-            yield replace(seen, end=end)
+            yield replace(seen, end=end, health={k: v for k, v in seen.health.items() if math.isfinite(v)})
             if end:
                 return
-        for k, v in trainer.one_step(done).items():
+        # the step after a line of the log is measured, the step after a mark more closely
+        for k, v in trainer.one_step(done, None if notes else notes, at_mark and not notes).items():
             sums[k] = sums[k] + v if k in sums else v
         if total is None and trainer.step > 100_000_000:
             return
+
+
+def _norm(tensors: list[Tensor]) -> Tensor:
+    """The length of all the tensors' numbers as one vector."""
+    return torch.stack(torch._foreach_norm(tensors)).norm()
 
 
 def _finite(trainer: Trainer, terms: dict[str, float]) -> None:
@@ -382,44 +432,80 @@ def _finite(trainer: Trainer, terms: dict[str, float]) -> None:
 def record(
     run: Run, folder: Path, stop: Callable[[], str] = lambda: "", on_data: Callable[[int, int], None] | None = None
 ) -> Iterator[Progress]:
-    """Trains `run` in its folder, going on from the state there: writes log.jsonl, samples.pack, the state, and at the end checkpoint/.
+    """Trains `run` in its folder, going on from the state there: writes what the room `history` lists, and at the end checkpoint/.
 
     A run that breaks keeps its last whole state, and the checkpoint that follows from it. Raises what Trainer and train raise."""
     trainer = Trainer(run, on_data)
     main = trainer.rank == 0
-    state = folder / STATE
+    state = folder / history.STATE
     if state.exists():
         trainer.restore(state)
     if main:
         history.cut(folder, trainer.step or -1)  # step 0 is shown again
+    kept = -1  # how many marks' weights are due, evenly over the budget; the first mark and the end come on top
+
+    def save(whole: bytes) -> None:
+        files.write_whole(state, whole)
+        history.keep_state(folder, trainer.step, run.train.rewind_mb * 1e6)
+
     try:
-        for seen in train(trainer, stop, lambda whole: files.write_whole(state, whole)):
+        for seen in train(trainer, stop, save):
             if main:
-                line = {k: getattr(seen, k) for k in ("step", "epoch", "items", "seconds", "done", "rate", "left", "terms", "says")}
-                history.note(folder, line, None if seen.sheet is None else picture(seen.sheet))
+                due = math.floor(seen.done * (run.train.kept_marks - 1))
+                if seen.sheet is not None and run.train.kept_marks and (seen.end or due > kept):
+                    keep_mark(trainer, folder)
+                    kept = due
+                _note(folder, seen)
                 if seen.end not in ("", history.AGAIN):
                     finish(trainer, folder)
             yield seen
-    except TrainingError:
-        if main and state.exists():
-            trainer.restore(state)
-            finish(trainer, folder)
+    except TrainingError as error:
+        if main:
+            epoch, items = trainer.step / trainer.batches.steps_per_epoch, trainer.step * trainer.batches.batch
+            facts = {"health": {"broken": 1.0}, "says": str(error)}
+            _note(folder, Progress(trainer.step, epoch, items, trainer.seconds, trainer.done(trainer.seconds), **facts))
+            if state.exists():
+                trainer.restore(state)
+                finish(trainer, folder)
         raise
+
+
+def _note(folder: Path, seen: Progress) -> None:
+    line = {k: v for k, v in asdict(replace(seen, sheet=None)).items() if k not in ("sheet", "end")}
+    history.note(folder, line, None if seen.sheet is None else picture(seen.sheet))
+
+
+def keep_mark(trainer: Trainer, folder: Path) -> None:
+    """Keeps what the run draws with now as a checkpoint of half precision among its marks, and thins these. Raises files.StorageError."""
+    half = trainer.run.model_copy(update={"train": trainer.run.train.model_copy(update={"weights": "float16"})})
+    made = _checkpoint(trainer, history.place(folder, history.MARKS, trainer.step), half, {})
+    # no directions: finding some takes seconds, and they would differ from mark to mark
+    checkpoint.write_directions(made, latent.Directions(torch.zeros(0, *trainer.model.latent), torch.zeros(0), (), ()))
+    history.thin(folder, history.MARKS, trainer.run.train.kept_marks)
 
 
 def finish(trainer: Trainer, folder: Path) -> checkpoint.Checkpoint:
     """Writes the checkpoint of what the trainer has learnt to `folder`/checkpoint, with its directions. Raises files.StorageError."""
-    from . import latent
-
-    run, source = checkpoint.shown(trainer.run), trainer.dataset.source
     trainer.averages |= trainer.kept  # the best ones, where patience is set
     log = (folder / history.LOG).read_bytes() if (folder / history.LOG).exists() else b""
     terms: dict[str, float] = {}
     for line in log.splitlines():
         with contextlib.suppress(ValueError):
             terms |= json.loads(line)["terms"]
-    made = checkpoint.save(
-        folder / "checkpoint",
+    extra = {checkpoint.SAMPLES: picture(trainer.draw()), checkpoint.LOG: log}
+    made = _checkpoint(trainer, folder / "checkpoint", trainer.run, terms, extra)
+    with trainer.averaged() as model:
+        found = latent.directions(model, "best", trainer.modality.measures, known(trainer), trainer.run.seed)
+        checkpoint.write_directions(made, found)
+    return made
+
+
+def _checkpoint(
+    trainer: Trainer, place: Path, run: Run, terms: dict[str, float], extra: dict[str, bytes] | None = None
+) -> checkpoint.Checkpoint:
+    run, source, batches = checkpoint.shown(run), trainer.dataset.source, trainer.batches
+    return checkpoint.save(
+        place,
         trainer.weights(),
         run,
         trainer.modality,
@@ -435,24 +521,19 @@ def finish(trainer: Trainer, folder: Path) -> checkpoint.Checkpoint:
         checkpoint.Training(
             command=checkpoint.command(run),
             steps=trainer.step,
-            epochs=trainer.step / trainer.batches.steps_per_epoch,
-            items=trainer.step * trainer.batches.batch,
+            epochs=trainer.step / batches.steps_per_epoch,
+            items=trainer.step * batches.batch,
             seconds=trainer.seconds,
             machine=checkpoint.machine(),
             date=time.strftime("%Y-%m-%d"),
             terms=terms,
         ),
-        {checkpoint.SAMPLES: picture(trainer.draw()), checkpoint.LOG: log},
+        extra,
     )
-    with trainer.averaged() as model:
-        checkpoint.write_directions(made, latent.directions(model, "best", trainer.modality.measures, known(trainer), run.seed))
-    return made
 
 
 def known(trainer: Trainer) -> Any:
     """What is known of the data and cannot be chosen when the model draws, so that directions may follow it (latent.Known), or None."""
-    from . import latent
-
     some = trainer.training.limit(latent.MOST, trainer.run.seed)
     targets = {} if trainer.model.classes else some.targets()
     return latent.Known(trainer.modality.encode(some.items), targets) if targets else None

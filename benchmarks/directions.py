@@ -25,7 +25,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.metrics import mutual_info_score
 
-from aigc_demo import checkpoint, config, data, files, latent, trainer
+from aigc_demo import checkpoint, config, data, files, history, latent, trainer
 from aigc_demo.data.loading import Dataset
 from aigc_demo.latent import Directions
 from aigc_demo.model import Model, plan
@@ -53,7 +53,7 @@ def model(steps: int) -> checkpoint.Checkpoint:
     made = folder / "checkpoint"
     if not (made / checkpoint.CONFIG).exists() or checkpoint.read(made).manifest.run != run:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / trainer.STATE).unlink(missing_ok=True)
+        (folder / history.STATE).unlink(missing_ok=True)
         for seen in trainer.record(run, folder):
             if seen.sheet is not None:
                 report.say(f"  training: step {seen.step:,} of {steps:,}")

@@ -16,8 +16,8 @@ ALL = {"*"}
 
 FLOORS = {
     "__init__": 0, "config": 1, "files": 1, "modality": 1, "samplers": 1, "nets": 1, "provenance": 1,
-    "history": 2, "model": 2, "modalities": 2, "jobs": 3, "models": 3, "data": 3, "latent": 3, "curves": 4, "checkpoint": 4, "trainer": 5,
-    "engine": 5, "evaluation": 6, "exploration": 6, "publish": 6, "studio": 7, "cli": 7, "__main__": 8,
+    "history": 2, "model": 2, "modalities": 2, "jobs": 3, "measures": 3, "models": 3, "data": 3, "latent": 3, "curves": 4, "checkpoint": 4,
+    "trainer": 5, "engine": 5, "evaluation": 6, "exploration": 6, "publish": 6, "studio": 7, "cli": 7, "__main__": 8,
 }  # fmt: skip
 OURS = {
     "__init__": set(), "config": set(), "files": set(), "modality": set(), "samplers": set(), "nets": set(), "provenance": set(),
@@ -29,8 +29,9 @@ OURS = {
     "models": {"model", "config", "nets", "samplers", "modality"},
     "data": {"config", "modalities", "modality", "provenance"},
     "latent": {"model"},
-    "checkpoint": {"files", "latent", "model", "modality", "config", "provenance", "__init__"},
-    "trainer": {"checkpoint", "data", "files", "history", "latent", "model", "config"},
+    "measures": {"model"},
+    "checkpoint": {"files", "history", "latent", "model", "modality", "config", "provenance", "__init__"},
+    "trainer": {"checkpoint", "data", "files", "history", "latent", "measures", "model", "config"},
     "engine": {"checkpoint", "latent", "model", "config", "modality", "provenance"},
     "evaluation": {"engine", "data", "modalities"},
     "publish": {"engine", "checkpoint", "model", "modality", "config", "files", "provenance", "__init__"},
@@ -53,6 +54,7 @@ THEIRS = {
     "models": {"torch", "torchvision", "pydantic"},
     "data": {"torch", "torchvision", "PIL", "sklearn"},
     "latent": {"torch"},
+    "measures": {"torch"},
     "checkpoint": {"torch", "safetensors", "huggingface_hub", "pydantic"},
     "trainer": {"torch", "accelerate", "safetensors", "PIL"},
     "engine": {"torch", "PIL"},

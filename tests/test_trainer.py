@@ -109,6 +109,44 @@ def test_what_a_crash_left_behind_the_last_save_is_dropped(tmp_path):
     assert (tmp_path / "samples.pack").read_bytes()[: len(pack) + 4] == pack + b"RIFF", "the next sheet follows the last one that counts"
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_weights_of_marks_are_checkpoints_and_follow_the_run(family, home):
+    folder = home / "runs" / "run"
+    folder.mkdir(parents=True)
+    run = tiny(f"{family}:tiny", 400, {"train.kept_marks": 3, "train.marks": 1000, "train.save_seconds": 0})
+    list(record(run, folder))
+    kept = history.kept(folder, history.MARKS)
+    assert len(kept) == 3
+    assert (kept[0], kept[-1]) == (0, 400)
+    first, last = (checkpoint.find(f"run@{step}") for step in (0, 400))
+    assert (first.name, last.name) == ("run@0", "run@400")
+    assert checkpoint.find("run@399").name == f"run@{kept[1]}"
+    for before, after in zip(
+        checkpoint.load(checkpoint.find("run")).state_dict().values(), checkpoint.load(last).state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-6)
+    assert same_bytes(*((c.path / "model.safetensors").read_bytes() for c in (first, last)))
+    assert not (checkpoint.find("run").path.parent / "marks" / "000000401").exists()
+    for name in ("run@", "run@x", "run@-1", "nobody@5", f"run@{'9' * 50}x"):
+        with pytest.raises(checkpoint.CheckpointError):
+            checkpoint.find(name)
+
+
+def test_a_run_that_is_rewound_goes_on_bit_for_bit_and_forgets_what_came_after(tmp_path):
+    run = lively("vae", 40, {"train.save_seconds": 0, "train.rewind_mb": 100, "train.marks": 1000})
+    list(record(run, tmp_path))
+    whole, lines = (tmp_path / history.STATE).read_bytes(), log(tmp_path)
+    states = history.kept(tmp_path, history.STATES)
+    assert states[-1] == 40
+    back = states[len(states) // 2]
+    assert 0 < back < 40
+    history.put_back(tmp_path, back)
+    assert [line["step"] for line in log(tmp_path)] == [line["step"] for line in lines if line["step"] <= back]
+    *_, last = record(run, tmp_path)
+    assert (last.end, last.step) == ("done", 40)
+    assert same_bytes((tmp_path / history.STATE).read_bytes(), whole) == []
+
+
 def header(state, change):
     """`state` with its facts changed."""
     tensors = safetensors.torch.load(state)
@@ -253,7 +291,9 @@ def test_a_learning_rate_that_is_too_large_ends_in_a_sentence_and_the_last_whole
     again = Trainer(run)
     again.restore(tmp_path / "state.safetensors")
     assert again.step == made.manifest.training.steps < 2000
-    assert all(math.isfinite(v) for line in log(tmp_path) for v in line["terms"].values())
+    assert all(math.isfinite(v) for line in log(tmp_path) for v in (line["terms"] | line["health"]).values())
+    assert log(tmp_path)[-1]["health"] == {"broken": 1.0}
+    assert log(tmp_path)[-1]["says"] == str(error.value)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from .. import files, history
 from ..config import Run
 
-CONFIG, STATUS, OWNER, OUTPUT, STATE = "config.json", "status.json", "owner", "output.txt", "state.safetensors"
+CONFIG, STATUS, OWNER, OUTPUT = "config.json", "status.json", "owner", "output.txt"
 FIRST = "config.first.json"  # what the run was before it was extended
 STOP = "stop"  # what its owner asks of a run at work
 KEEP = "keep"  # it is there where the run goes on without its server and without watchers
@@ -144,7 +144,7 @@ def live(folder: Path) -> bool:
 
 def saved(folder: Path) -> int | None:
     """The step of the saved state, from its header alone; None where there is none to go on from."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError), open(folder / STATE, "rb") as f:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError), open(folder / history.STATE, "rb") as f:
         header = json.loads(f.read(min(int.from_bytes(f.read(8), "little"), 1 << 26)))
         return int(json.loads(header["__metadata__"]["facts"])["step"])
     return None

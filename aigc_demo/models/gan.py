@@ -203,5 +203,18 @@ class Model(Promise):
         loss = F.softplus(-self.discriminator(self.packed(self.generator(z, y), y), y)).mean()  # -log sigmoid(D(G(z)))
         return loss, {"generator": loss}
 
+    def signals(self, batch: Batch, own: Batch, trained: Batch | None = None) -> dict[str, Tensor]:
+        def score(b: Batch) -> Tensor:
+            y = b.y if self.classes else None
+            return self.discriminator(self.packed(b.x, y), y)
+
+        fake = score(own)
+        found = {"fake": (fake < 0).float().mean()}
+        for at, b in (("", batch), ("trained ", trained)):
+            if b is not None:
+                real = score(b)
+                found |= {f"{at}real": (real > 0).float().mean(), f"{at}margin": real.mean() - fake.mean()}
+        return found
+
     def sample(self, latents, sampling, condition=None, on_step=None):
         return self.generator(latents * sampling.truncation, condition)

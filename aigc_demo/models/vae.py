@@ -40,6 +40,11 @@ class Sampling(Fields):
     truncation: float = Field(1.0, ge=0.0, le=2.0, description="scales the latent: below 1 is more typical, above 1 more unusual")
 
 
+def divergence(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mu, exp(logvar)) || N(0, I)) in nats an item, of mu and logvar (B, latent): appendix B of the first paper."""
+    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum() / len(mu)
+
+
 class Model(Promise):
     """Encoder and decoder, as one family."""
 
@@ -128,9 +133,14 @@ class Model(Promise):
         else:  # -log N(x; out, sigma^2) summed over pixels
             nll = 0.5 * ((x - out) / self.log_sigma.exp()).square().sum() + x.numel() * (self.log_sigma + 0.5 * math.log(2 * math.pi))
         reconstruction = nll / len(x)
-        kl = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum() / len(x)
+        kl = divergence(mu, logvar)
         loss = reconstruction + self.config.beta * kl
         return loss, {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+
+    def signals(self, batch: Batch, own: Batch, trained: Batch | None = None) -> dict[str, Tensor]:
+        mu, logvar = self.encode(batch.x, batch.y if self.classes else None)
+        in_use = (mu.var(0, unbiased=False) > 0.01).float().mean()
+        return {"information": divergence(mu, logvar), "in use": in_use}
 
     def sample(self, latents, sampling, condition=None, on_step=None):
         out = self.decode(latents * sampling.truncation, condition)

@@ -1,0 +1,1 @@
+"""What a trained model, or a run that trains one, is worth: measured, and said with its evidence."""

@@ -1,0 +1,151 @@
+"""Does the health light name what is wrong, and keep quiet where nothing is?
+
+Runs on the digits that come with scikit-learn. Each preset of each family runs its default budget, and no alarm may be said at any mark
+of it (the convolutional GANs at 16 pixels, so that a CPU gets through them). Then runs that are broken on purpose, whose first alarm must
+be the right word, by a stated step:
+
+    a discriminator that nothing holds back  no dropout, no smoothing, and a rate 20 times the generator's  -> discriminator winning
+    a weak discriminator                     a rate of 0.02 of the generator's                              -> collapsing
+    learning rate x 50                                                                                      -> diverging
+    50 training images                       and 50 held out                                                -> overfitting
+    posterior collapse                       beta x 50                                                      -> collapsing
+
+Five seeds each, 101 to 105; the bounds of evaluation/health.py were set on seeds 0 to 3. Every run's verdicts, mark by mark where the
+word changed, go to health_runs.json with --save. Then what measuring costs, as a share of one minute's training."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from aigc_demo import history, model
+from aigc_demo.config import Run
+from aigc_demo.evaluation import health
+from aigc_demo.trainer import Trainer, TrainingError, keep_mark, record
+
+from . import report
+
+SEEDS = range(101, 106)
+RUNS = Path(__file__).with_name("health_runs.json")
+SMALLER = {"gan:dcgan": {"data.size": 16}, "gan:dcgan-rgb": {"data.size": 16}}
+FIFTY = {"data.limit": 100, "data.validation": 0.5, "train.unit": "steps"}
+
+
+class Broken(NamedTuple):
+    """A run that is broken on purpose: the word that is right for it, and the step by which it must be said."""
+
+    name: str
+    preset: str
+    changes: dict[str, Any]
+    word: str
+    by: int
+
+
+BROKEN = (
+    Broken("nothing holds the discriminator back", "gan:mlp", {"model.discriminator_rate": 20}, "discriminator winning", 300),
+    Broken("a weak discriminator", "gan:mlp", {"model.discriminator_rate": 0.02}, "collapsing", 300),
+    Broken("learning rate x 50", "gan:mlp", {"train.lr": 0.01}, "diverging", 300),
+    Broken("learning rate x 50", "vae:conv", {"train.lr": 0.1}, "diverging", 50),
+    Broken("50 training images", "gan:mlp", {**FIFTY, "train.budget": 2500}, "overfitting", 2500),
+    Broken("50 training images", "vae:mlp", {**FIFTY, "train.budget": 600}, "overfitting", 400),
+    Broken("beta x 50", "vae:conv", {"model.beta": 50.0, "train.budget": 20}, "collapsing", 100),
+)
+
+
+def verdicts(run: Run) -> list[tuple[int, str]]:
+    """Trains `run`; each word that its health said, with the step of the mark at which it was first read."""
+    said: list[tuple[int, str]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            for _ in record(run, Path(folder)):
+                pass
+        except TrainingError as error:
+            report.say(f"    {error}")
+        points = [json.loads(line) for line in (Path(folder) / history.LOG).read_bytes().splitlines()]
+    for n, point in enumerate(points, 1):
+        word = health.verdict(points[:n]).word if health.marks([point]) else said[-1][1]
+        if not said or said[-1][1] != word:
+            said.append((point["step"], word))
+    return said
+
+
+def planned(preset: str, seed: int, changes: dict[str, Any]) -> Run:
+    """The run on digits, on the CPU."""
+    return model.plan(preset, {"data.source": "digits", "device": "cpu", "seed": seed, **changes})
+
+
+def all_of(name: str, preset: str, changes: dict[str, Any], seeds: range, kept: list[dict[str, Any]]) -> list[list[tuple[int, str]]]:
+    """The verdicts of each seed's run, told and kept."""
+    found = []
+    for seed in seeds:
+        found.append(verdicts(planned(preset, seed, changes)))
+        kept.append({"case": name, "preset": preset, "changes": changes, "seed": seed, "said": found[-1]})
+        report.say(f"  {name}, {preset}, seed {seed}: " + ", ".join(f"{word} at step {step:,}" for step, word in found[-1]))
+    return found
+
+
+def first_alarm(said: list[tuple[int, str]]) -> tuple[int, str]:
+    """The first alarm of a run and its step; ("", -1) where there was none."""
+    return next(((step, word) for step, word in said if word in health.ALARMS), (-1, ""))
+
+
+def cost(preset: str, rounds: int) -> float:
+    """What measuring and keeping takes of one minute's training with the default marks, in percent."""
+    trainer = Trainer(planned(preset, SEEDS[0], SMALLER.get(preset, {})))
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(3):
+            trainer.one_step(0.0)
+        began = time.perf_counter()
+        trainer.look()
+        once = time.perf_counter() - began
+
+        def took(what: Callable[[], Any]) -> float:
+            times = []
+            for _ in range(rounds):
+                began = time.perf_counter()
+                what()
+                times.append(time.perf_counter() - began)
+            return statistics.median(times)
+
+        step = took(lambda: trainer.one_step(0.0))
+        line = took(lambda: trainer.one_step(0.0, {})) - step
+        mark = took(lambda: trainer.one_step(0.0, {}, True)) - step + took(trainer.look) - took(trainer.draw)
+        keep = took(lambda: keep_mark(trainer, Path(folder)))
+    t = trainer.run.train
+    lines = min(60 / 0.25, 60 / step)
+    return 100 * (once + t.marks * mark + t.kept_marks * keep + lines * max(0.0, line)) / 60
+
+
+def main() -> None:
+    """Measures, and says."""
+    asked = report.options(__doc__)
+    torch.set_num_threads(1)
+    seeds = SEEDS[:1] if asked.quick else SEEDS
+    rows, kept = [], []
+    for case in BROKEN[-1:] if asked.quick else BROKEN:
+        firsts = [first_alarm(said) for said in all_of(case.name, case.preset, case.changes, seeds, kept)]
+        right = sum(word == case.word and step <= case.by for step, word in firsts)
+        name = f"{case.preset}, {case.name}: named {case.word} by step {case.by:,}"
+        rows.append(report.row(name, right, f"of {len(seeds)} runs", f">= {len(seeds)}"))
+        rows.append(report.row(f"{case.preset}, {case.name}: the latest first alarm", max(step for step, _ in firsts), "steps"))
+    for preset in [p for p in model.presets() if not asked.quick or p.endswith(":tiny")]:
+        found = all_of("as shipped", preset, SMALLER.get(preset, {}), seeds, kept)
+        false = sum(first_alarm(said)[1] != "" for said in found)
+        rows.append(report.row(f"{preset}, as shipped: false alarms", false, f"of {len(seeds)} runs", "<= 0"))
+    for preset in ("gan:mlp", "gan:dcgan", "vae:conv"):
+        share = cost(preset, 3 if asked.quick else 9)
+        rows.append(report.row(f"{preset}: measuring and keeping, of one minute's training", share, "%", "<= 3"))
+    if asked.save:
+        RUNS.write_text("[\n" + ",\n".join(json.dumps(run) for run in kept) + "\n]\n")
+    report.finish("health", rows, asked)
+
+
+if __name__ == "__main__":
+    main()
