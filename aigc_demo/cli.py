@@ -543,6 +543,87 @@ def list_(
         typer.echo(f"{row['name']:<24} {row['preset']:<14} {row['data']:<16} {row['steps']:>8,} steps  {row['bytes'] / 1e6:.1f} MB")
 
 
+@app.command()
+def compare(
+    runs: Annotated[list[str] | None, typer.Argument(help="Names of runs; none are all runs here that nobody owns.")] = None,
+    group: Annotated[str, typer.Option(help="Only the runs of this group, such as a sweep's name.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Put runs side by side: the settings that differ, steps, time, best held-out value, state."""
+    from . import compare as comparing, jobs
+
+    for name in runs or []:
+        jobs.find(name)
+    table = comparing.table(runs or comparing.shared(), group)
+    if as_json:
+        typer.echo(json.dumps(table, indent=1))
+        return
+    if not table["runs"]:
+        typer.echo("no runs yet: aigc train vae:conv --data digits --minutes 1")
+        return
+    heads = ["run", "preset", "data", *table["columns"], "steps", "time", "best held-out", "state"]
+    lines = [
+        [
+            r["title"],
+            r["preset"],
+            r["data"],
+            *(_value(r["settings"][c]) for c in table["columns"]),
+            f"{r['steps']:,}",
+            _span(r["seconds"]),
+            "-" if r["best"] is None else f"{r['best']:.4g}",
+            r["state"],
+        ]
+        for r in table["runs"]
+    ]
+    widths = [max(len(line[i]) for line in [heads, *lines]) for i in range(len(heads))]
+    for line in [heads, *lines]:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    if table["same"]:
+        typer.echo(f"changed alike in all: {', '.join(f'{k}={_value(v)}' for k, v in table['same'].items())}")
+
+
+def _value(value: Any) -> str:
+    return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@app.command()
+def sweep(
+    preset: Annotated[str, typer.Argument(help="family:preset, such as gan:dcgan.")],
+    over: Annotated[
+        list[str],
+        typer.Option("--over", metavar="NAME=VALUES", help="To try: train.lr=1e-4,2e-4 or train.lr=1e-5..1e-2; repeatable."),
+    ],
+    data: Annotated[str, typer.Option(help="A built-in set's name, or a folder or zip of images.")] = "",
+    epochs: Annotated[float | None, typer.Option(min=0, help="Train each for so many passes over the data.")] = None,
+    steps: Annotated[float | None, typer.Option(min=0, help="Train each for so many steps.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Train each for so many minutes.")] = None,
+    set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of all; repeatable.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Every draw of the runs follows from it.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "",
+    trials: Annotated[int, typer.Option(help="Let Optuna choose so many times, instead of the whole grid.")] = 0,
+    objective: Annotated[str, typer.Option(help="val: the least held-out value that a run reaches.")] = "",
+    name: Annotated[str, typer.Option(help="The sweep's name, under which its runs are compared.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as a run begins and as it ends.")] = False,
+) -> None:
+    """Train one preset with many settings; the same command goes on where it was killed, and `aigc compare --group NAME` shows the runs."""
+    from . import sweep as sweeps
+
+    given = {"data.source": data, "device": device, "seed": seed}
+    changes = _changes(set or [], {"epochs": epochs, "steps": steps, "minutes": minutes}, given)
+    planned = sweeps.planned(preset, over, changes, trials, objective, name)
+    if not as_json:
+        typer.echo(f"sweep {planned.name}: aigc compare --group {planned.name}")
+    for trial in sweeps.go(planned):
+        if as_json:
+            typer.echo(json.dumps(vars(trial)))
+            continue
+        told = " ".join(f"{k}={_value(v)}" for k, v in trial.settings.items())
+        value = "" if trial.value is None else f", best held-out {trial.value:.4g}"
+        typer.echo(f"{trial.run} {trial.state}{value}  {told}")
+    if not as_json:
+        compare(None, planned.name, False)
+
+
 @app.command(name="data")
 def data_(
     source: Annotated[
