@@ -56,6 +56,7 @@ class Train(Fields):
     kept_marks: int = Field(12, ge=0, le=1000, description="marks whose weights are kept, to go back in time; spread over the run")
     rewind_mb: float = Field(256, ge=0, le=1_000_000, description="megabytes of earlier states kept to rewind the run to; 0 keeps none")
     save_seconds: float = Field(30, ge=0, le=3600, description="seconds between two saves of the resumable state")
+    tracker: Literal["none", "tensorboard", "wandb", "trackio"] = Field("none", description="where its terms go besides its own log")
     weights: Literal["float32", "float16"] = Field("float32", description="how the checkpoint stores its weights")
 
 
@@ -65,6 +66,7 @@ class Run(Fields):
     name: str = Field("", max_length=64, pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$", description="letters, digits, '.', '_' and '-'")
     family: str = Field(description="the model's family")
     preset: str = Field(description="the family's preset that the settings start from")
+    group: str = Field("", max_length=64, pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$", description="runs of one group are compared")
     seed: int = Field(0, ge=0, lt=2**31, description="every draw of the run follows from it")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto takes a GPU where there is one")
     data: Data = Data()

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from . import checkpoint, data, files, history, latent
+from . import checkpoint, data, files, history, latent, tracking
 from .config import ConfigError, Run
 from .measures import ITEMS, KNOWN, NUMBERS, Measures
 from .model import Batch, Model, build, draw_latents, family, generator, key
@@ -435,11 +435,13 @@ def record(
     """Trains `run` in its folder, going on from the state there: writes what the room `history` lists, and at the end checkpoint/.
 
     A run that breaks keeps its last whole state, and the checkpoint that follows from it. Raises what Trainer and train raise."""
+    tracking.check(run)
     trainer = Trainer(run, on_data)
     main = trainer.rank == 0
     state = folder / history.STATE
     if state.exists():
         trainer.restore(state)
+    tracker = tracking.Tracker(trainer.accelerator, run, folder) if main and run.train.tracker != "none" else None
     if main:
         history.cut(folder, trainer.step or -1)  # step 0 is shown again
     kept = -1  # how many marks' weights are due, evenly over the budget; the first mark and the end come on top
@@ -456,6 +458,8 @@ def record(
                     keep_mark(trainer, folder)
                     kept = due
                 _note(folder, seen)
+                if tracker:
+                    tracker.log(seen.step, {**seen.terms, "epoch": seen.epoch, "rate": seen.rate})
                 if seen.end not in ("", history.AGAIN):
                     finish(trainer, folder)
             yield seen
@@ -468,6 +472,9 @@ def record(
                 trainer.restore(state)
                 finish(trainer, folder)
         raise
+    finally:
+        if tracker:
+            tracker.end()
 
 
 def _note(folder: Path, seen: Progress) -> None:

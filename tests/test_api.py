@@ -44,6 +44,9 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/train_rename": ("run", "owner", "name"),
     "/train_keep": ("run", "owner", "keep"),
     "/train_delete": ("run", "owner"),
+    "/runs_list": ("opened",),
+    "/runs_curves": ("run", "have"),
+    "/runs_pair": ("a", "b", "by", "at"),
     "/data_sources": (),
     "/data_look": ("source",),
     "/data_upload": ("zip",),
@@ -170,6 +173,16 @@ def test_a_run_from_start_to_stop(client, site, run):
 
     seen = client.predict(id, api_name="/train_watch")
     assert seen["checkpoint"] == id
+    assert id not in json.dumps(client.predict(api_name="/runs_list"))
+    table = client.predict(json.dumps([id]), api_name="/runs_list")
+    assert {id, "tiny-vae"} <= {row["id"] for row in table["runs"]}
+    assert "model.latent" in table["columns"]
+    news = client.predict(id, api_name="/runs_curves")
+    assert news["points"] >= len(seen["points"])
+    have = {"version": news["version"], "points": news["points"]}
+    assert client.predict(id, json.dumps(have), api_name="/runs_curves")["charts"] == {}
+    pair = client.predict(id, "tiny-vae", "steps", 1e9, api_name="/runs_pair")
+    assert [one["step"] for one in pair] == [seen["marks"][-1], 60]
     assert client.predict(id, api_name="/explore_open")["latent"] == 5
     assert id not in json.dumps(client.predict(api_name="/explore_list"))
     assert id not in json.dumps(client.predict(NOBODY, api_name="/train_list"))
@@ -251,6 +264,9 @@ HOSTILE = [
     *[("/train_stop", (UP, "x"), "not a run's address"), ("/train_stop", ("tiny-vae", ""), "may stop it")],
     *[(f"/train_{what}", ("tiny-vae", None), "only the browser") for what in ("stop", "pause", "go_on", "delete")],
     *[("/train_rename", ("tiny-vae", "", "../x"), "only the browser"), ("/train_extend", ("tiny-vae", "", 1), "only the browser")],
+    *[("/runs_list", (text,), "not a JSON list") for text in ("", "7", DEEP)],
+    *[("/runs_curves", (run,), "address|there is no run") for run in (UP, NOBODY, "")],
+    *[("/runs_pair", ("tiny-vae", NOBODY), "there is no run"), ("/runs_pair", ("tiny-vae", "tiny-gan", "hours", 1), "by: 'hours'")],
     *[("/data_look", (source,), "data") for source in ("/etc", UP, "", "upload-../x")],
 ]
 

@@ -18,6 +18,7 @@ FLOORS = {
     "__init__": 0, "config": 1, "files": 1, "modality": 1, "samplers": 1, "nets": 1, "provenance": 1,
     "history": 2, "model": 2, "modalities": 2, "jobs": 3, "measures": 3, "models": 3, "data": 3, "latent": 3, "curves": 4, "checkpoint": 4,
     "trainer": 5, "engine": 5, "evaluation": 6, "exploration": 6, "publish": 6, "studio": 7, "cli": 7, "__main__": 8,
+    "compare": 5, "sweep": 6, "tracking": 4,
 }  # fmt: skip
 OURS = {
     "__init__": set(), "config": set(), "files": set(), "modality": set(), "samplers": set(), "nets": set(), "provenance": set(),
@@ -26,12 +27,15 @@ OURS = {
     "history": {"files"},
     "jobs": {"config", "files", "history"},
     "curves": {"files", "jobs"},
+    "compare": {"config", "curves", "files", "history", "jobs", "model"},
+    "sweep": {"compare", "config", "files", "jobs", "model"},
     "models": {"model", "config", "nets", "samplers", "modality"},
     "data": {"config", "modalities", "modality", "provenance"},
     "latent": {"model"},
     "measures": {"model"},
     "checkpoint": {"files", "history", "latent", "model", "modality", "config", "provenance", "__init__"},
-    "trainer": {"checkpoint", "data", "files", "history", "latent", "measures", "model", "config"},
+    "trainer": {"tracking", "checkpoint", "data", "files", "history", "latent", "measures", "model", "config"},
+    "tracking": {"config", "files", "history"},
     "engine": {"checkpoint", "latent", "model", "config", "modality", "provenance"},
     "evaluation": {"engine", "data", "modalities"},
     "publish": {"engine", "checkpoint", "model", "modality", "config", "files", "provenance", "__init__"},
@@ -39,12 +43,14 @@ OURS = {
     "studio": {
         "curves", "evaluation", "exploration", "engine", "latent", "jobs", "data", "config", "checkpoint", "provenance", "publish",
         "model", "files",
+        "compare",
     },
     "cli": FLOORS.keys() - {"studio", "__main__"},
     "__main__": {"cli"},
 }  # fmt: skip
 THEIRS = {
     "__init__": set(), "files": set(), "history": set(), "jobs": {"pydantic"}, "curves": set(), "provenance": set(), "__main__": set(),
+    "compare": set(), "sweep": {"optuna"}, "tracking": {"accelerate"},
     "config": {"pydantic"},
     "modality": {"torch"},
     "modalities": {"torch", "torchvision", "PIL", "soundfile", "numpy", "av"},

@@ -31,9 +31,9 @@ IN_THE_MIDDLE = """() => {
   return cells[(cells.length - 1) / 2].toDataURL() === document.querySelector('canvas.hero').toDataURL();
 }"""  # of the neighbours stands the picture itself
 WORDS = {  # of the tabs, the dice and the button that starts a training
-    "en-US": ("Explore", "Train", "Roll another", "Train"),
-    "zh-CN": ("探索", "训练", "换一个", "开始训练"),
-    "zh-TW": ("探索", "訓練", "換一個", "開始訓練"),
+    "en-US": ("Explore", "Train", "Compare", "Roll another", "Train"),
+    "zh-CN": ("探索", "训练", "对比", "换一个", "开始训练"),
+    "zh-TW": ("探索", "訓練", "對比", "換一個", "開始訓練"),
 }
 REACHED = [  # by the keyboard alone
     *("[role=tab]", ".dice", ".reset", ".save", "[name=checkpoint]", "[name=seed]", ".chips button"),
@@ -410,6 +410,45 @@ def test_pictures_of_ones_own(visit, site, tmp_path):
     assert page.locator(".pad img").count() == 0
     page.get_by_role("button", name="plain").click()
     right(site, page, label=1)
+
+
+# -- compare
+
+
+def in_compare(page):
+    """The page with the tab Compare open, once its table is there."""
+    page.get_by_role("tab").nth(2).click()
+    page.locator(".compare tbody tr").first.wait_for()
+    return page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_runs_are_compared(visit, site, scheme):
+    """The table sorts, ticks draw curves over each other, two runs stand at equal steps; also on a phone, and axe minds nothing."""
+    narrow = {"viewport": {"width": 390, "height": 844}} if scheme == "dark" else {}
+    page = in_compare(visit(color_scheme=scheme, **narrow))
+    row = {name: page.locator(".compare tbody tr", has_text=name) for name in ("tiny-gan", "tiny-vae")}
+    assert "vae:tiny" in row["tiny-vae"].inner_text()
+    for name in row:
+        row[name].locator("input").check()
+    page.locator(".compare .chart .legend button", has_text="tiny-vae").wait_for()
+    page.locator(".pair img").nth(1).wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+    head = page.locator(".compare th", has_text="Steps")
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    steps = [int(t.replace(",", "")) for t in page.locator(".compare tbody td:nth-last-child(4)").all_inner_texts()]
+    assert steps == sorted(steps, reverse=True)
+
+    shown = "() => [...document.querySelectorAll('.pair img')].map((one) => one.src)"
+    before = page.evaluate(shown)
+    page.locator(".pair input[type=range]").fill("0")
+    page.wait_for_function("(before) => [...document.querySelectorAll('.pair img')].every((one, i) => one.src !== before[i])", arg=before)
+    assert all("step 0" in text for text in page.locator(".pair figcaption").all_inner_texts())
+    page.locator(".curves .numbers summary").first.click()
+    assert page.locator(".compare .numbers table tr").count() > 2
+    assert faults(page) == []
 
 
 # -- everybody

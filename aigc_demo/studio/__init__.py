@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,11 +19,12 @@ from starlette.staticfiles import StaticFiles
 
 from .. import jobs
 from ..engine import Engine
-from . import contact, explore, train, widgets, words
+from . import compare, contact, explore, train, widgets, words
 
 SANS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 LARGEST_UPLOAD = "1gb"
+MOST_OPENED = 50  # runs opened by their links that a browser remembers
 
 
 def theme() -> gr.themes.Base:
@@ -106,19 +108,29 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
                 contact.endpoints(engine, gpu)
             with gr.Tab(t("page.train"), id="train") as train_tab:
                 view = train.tab(training, t, train_tab)
+            with gr.Tab(t("page.compare"), id="compare") as compare_tab:
+                table = compare.tab()
 
         def attach(runs: dict, request: gr.Request):
-            """On load: the run of the link, else the last one that this browser started."""
+            """On load: the run of the link, which is remembered, else the last one that this browser started."""
             asked = (request.query_params.get("run") or "")[:64]
             id = asked or runs.get("last", "")
-            return id, gr.Timer(active=bool(id)), gr.Tabs(selected="train") if asked else gr.skip()
+            if asked:
+                opened = [asked, *(o for o in runs.get("opened", []) if o != asked)]
+                runs = {**runs, "opened": opened[:MOST_OPENED]}
+            return runs, id, gr.Timer(active=bool(id)), gr.Tabs(selected="train") if asked else gr.skip()
 
         quiet: dict[str, Any] = {**widgets.LIVE, "trigger_mode": "once"}
-        demo.load(attach, [view.kept], [view.following, view.timer, tabs], **quiet).then(**view.poll, **widgets.LIVE)
+        demo.load(attach, [view.kept], [view.kept, view.following, view.timer, tabs], **quiet).then(**view.poll, **widgets.LIVE)
 
         def show(id: str):
             return {"open": id, "again": True}, gr.Tabs(selected="explore")
 
+        def known(runs: dict):
+            """The runs that this browser started or opened by their links, for the table; `at` makes it look again."""
+            return {"opened": [*reversed(runs.get("owned", {})), *runs.get("opened", [])], "at": time.time()}
+
+        compare_tab.select(known, view.kept, table, **quiet)
         view.explore.click(show, view.following, [pad, tabs], **quiet)
     demo.i18n_words = t
     return demo

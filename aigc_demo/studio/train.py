@@ -16,7 +16,8 @@ from ..config import ConfigError, Run
 from . import runs, widgets, words
 
 FIRST_SHOWN = ("model.latent", "train.batch", "train.lr", "seed")  # the few that matter; the rest is in a fold
-ASKED = ("family", "preset", "train.budget", "train.unit", "data.source", "device")  # elsewhere in the form, or not the visitor's to choose
+# elsewhere in the form, or not the visitor's to choose
+ASKED = ("family", "preset", "train.budget", "train.unit", "data.source", "device", "train.tracker")
 UPLOADS_KEPT = 4 << 30  # bytes of uploaded zips on the disk, the oldest out first
 PREVIEW = 64  # items shown of a set
 
@@ -82,6 +83,7 @@ class Train:
         if "device" in changes:
             raise ConfigError("device: is the server's own to choose; leave it out")
         given = {"data.source": self.place(source), "train.budget": budget, "train.unit": unit}
+        given |= {"train.tracker": "none"}  # what leaves this server is not a visitor's to choose
         return model.plan(preset, {**changes, **given})
 
     def start(self, source: str, preset: str, budget: float, unit: str, changes: dict[str, Any], visitor: str) -> tuple[str, str]:
@@ -142,7 +144,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab) -> runs.View:
         id, owner = widgets.told(train.start, source, preset, budget, unit, changes, visitor)
         owned = {**dict(list(kept.get("owned", {}).items())[-50:]), id: owner}
         begun = {
-            view.kept: {"owned": owned, "last": id, "visitor": visitor},
+            view.kept: {**kept, "owned": owned, "last": id, "visitor": visitor},
             view.line: words.say(request, "train.begun"),
             view.picture: {},
         }

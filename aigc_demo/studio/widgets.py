@@ -46,11 +46,6 @@ show(); watch('value', show);"""
     return gr.HTML({}, html_template="<img hidden>", js_on_load=script, apply_default_css=False, **settings)
 
 
-def script(*names: str) -> str:
-    """The page's own JavaScript of these files, as one component runs it."""
-    return "\n".join((ASSETS / name).read_text("utf-8") for name in names)
-
-
 def answering(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """`function` for a component's own script: whatever a stranger's payload meets, the answer is JSON, {"error": sentence} at worst."""
 
@@ -64,7 +59,6 @@ def answering(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return answer
 
 
-@answering
 def news(asked: Any) -> dict[str, Any]:
     """What is new in the curves of {"run": id} to a page that says what it has."""
     if not isinstance(asked, dict):
@@ -74,13 +68,24 @@ def news(asked: Any) -> dict[str, Any]:
 
 def charts(**settings: Any) -> gr.HTML:
     """The charts of the run that the value {"run": id, ...} names; another value makes the page look for what is new."""
+    return _drawn("curves", ["curves.js", "train-curves.js"], [answering(news)], ["curves"], **settings)
+
+
+def table(*functions: Callable[[Any], Any]) -> gr.HTML:
+    """The table of runs, their curves over each other, and two side by side; `functions` answer it."""
+    own = [answering(f) for f in (*functions, news)]
+    return _drawn("compare", ["curves.js", "compare.js"], own, ["curves", "compare", "train"], elem_id="compare")
+
+
+def _drawn(name: str, scripts: list[str], functions: list[Callable[[Any], Any]], parts: list[str], **settings: Any) -> gr.HTML:
+    said = {f"{part}.{key}": word for part in parts for key, word in words.of(part).items()}
     return gr.HTML(
         {},
-        html_template='<div class="curves"></div>',
-        js_on_load=script("curves.js", "train-curves.js"),
+        html_template=f'<div class="{name}"></div>',
+        js_on_load="\n".join((ASSETS / file).read_text("utf-8") for file in scripts),
         apply_default_css=False,
-        server_functions=[news],
-        words=words.of("curves", whole=True),
+        server_functions=functions,
+        words=said,
         vendor=VENDOR,
         container=False,
         padding=False,

@@ -17,9 +17,9 @@ def _all() -> dict[str, dict[str, str]]:
     return json.loads((Path(__file__).parent / "assets" / "words.json").read_text("utf-8"))
 
 
-def of(part: str, whole: bool = False) -> dict[str, dict[str, str]]:
-    """{key: {language: text}} of one part of the page, keys without the part unless they are to stay `whole`."""
-    return {k if whole else k.removeprefix(f"{part}."): v for k, v in _all().items() if k.startswith(f"{part}.")}
+def of(part: str) -> dict[str, dict[str, str]]:
+    """{key: {language: text}} of one part of the page, keys without the part."""
+    return {k.removeprefix(f"{part}."): v for k, v in _all().items() if k.startswith(f"{part}.")}
 
 
 def i18n() -> gr.I18n:
