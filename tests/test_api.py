@@ -29,6 +29,7 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/explore_map": ("checkpoint", "x", "y", "step", "side", "seed", "label"),
     "/explore_walk": ("checkpoint", "seeds", "frames", "fps", "kind", "way", "loop", "label"),
     "/explore_invert": ("checkpoint", "picture", "label"),
+    "/explore_export": ("checkpoint", "format"),
     "/explore_pair": ("checkpoint", "other", "seed", "label"),
     "/train_presets": (),
     "/train_settings": ("preset",),
@@ -245,6 +246,10 @@ HOSTILE = [
     *[("/explore_walk", ("tiny-vae", "1,2", 4, *more), "film: |way: ") for more in ((61,), (0,), (9, "avi"), (9, "gif", "hop"))],
     *[("/explore_invert", ("tiny-vae", text), "picture: ") for text in ("", "no", "A" * 6_000_000, "aGVsbG8=")],
     *[("/explore_invert", ("tiny-vae", "", 99), "label|picture"), ("/explore_pair", ("tiny-vae", UP), "is not a name")],
+    *[
+        ("/explore_export", (UP, "onnx"), "is not a name"),
+        ("/explore_export", ("tiny-vae", "exe"), "format: 'exe' is not one of page, onnx"),
+    ],
     *[("/train_settings", (UP,), "family"), ("/train_settings", ("vae:huge",), "did you mean|is not one of")],
     *[("/train_start", (preset,), "^.{0,200}$") for preset in (UP, "a" * 5000, "vae:" + "b" * 5000)],
     *[("/train_start", ("vae:tiny", "digits", 1, "steps", '{"device": "cuda"}'), "device: is the server's own to choose")],

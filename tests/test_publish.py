@@ -18,10 +18,12 @@ import torch
 from axe_playwright_python.base import AXE_FILE_PATH
 from PIL import Image
 
-from aigc_demo import checkpoint, engine, model
+from aigc_demo import checkpoint, config, engine, model
 from aigc_demo.modalities.image import Modality
 from aigc_demo.provenance import label
 from aigc_demo.publish import graph, runtime, static_page
+from aigc_demo.studio import words
+from aigc_demo.studio.panels import export
 
 pytest_plugins = ["pages"]
 
@@ -370,8 +372,8 @@ def test_somebody_else_s_words_are_text(look):
     assert page.locator(".chips button").nth(1).inner_text() == HOSTILE
     page.locator(".card summary").click()
     card = page.locator(".card .text")
-    for words in (HOSTILE, "<script>alert(1)</script>", "<b>code</b>"):
-        assert words in card.inner_text()
+    for text in (HOSTILE, "<script>alert(1)</script>", "<b>code</b>"):
+        assert text in card.inner_text()
     assert [card.locator(tag).count() for tag in ("li", "th", "td", "pre", "img", "script", "b")] == [2, 2, 2, 1, 0, 0, 0]
     assert page.locator("img").count() == 0
 
@@ -399,6 +401,46 @@ def test_the_first_screen_holds_all_that_exploring_needs(look):
         boxes = [one.bounding_box() for one in page.locator(part).all()]
         assert boxes, part
         assert max(box["y"] + box["height"] for box in boxes) <= 800, part
+
+
+@pytest.mark.browser
+def test_the_studio_hands_both_out(visit, site, ort, tmp_path):
+    shutil.copytree(ort, site.home / "cache" / ort.name)
+    page = visit()
+    page.wait_for_function("() => document.querySelector('.pad')?.dataset.drawn")
+    page.locator("[name=checkpoint]").select_option("tiny-vae")
+    page.wait_for_function("() => JSON.parse(document.querySelector('.pad').dataset.drawn).checkpoint === 'tiny-vae'")
+    page.get_by_role("tab", name="Export").click()
+    digest = site.checkpoint("tiny-vae").digest
+    for format, name in (("page", "tiny-vae-page.zip"), ("onnx", "tiny-vae.onnx")):
+        with page.expect_download() as got:
+            page.locator(f"[data-panel=export] [data-format={format}]").click()
+        assert got.value.suggested_filename == name
+        got.value.save_as(tmp_path / name)
+        page.wait_for_function("(name) => document.querySelector('.export-says').textContent.startsWith(name)", arg=name)
+    with zipfile.ZipFile(tmp_path / "tiny-vae-page.zip") as archive:
+        assert json.loads(archive.read(static_page.PAGE))["digest"] == digest
+        assert "index.html" in archive.namelist()
+    assert onnxruntime.InferenceSession(tmp_path / "tiny-vae.onnx").get_modelmeta().custom_metadata_map["checkpoint"] == digest
+
+
+def test_one_export_at_a_time_and_none_of_a_giant(all_made, monkeypatch):
+    kind, name = engine.Engine(), all_made["vae"].name
+    with export._one, pytest.raises(config.ConfigError, match="another one is under way"):
+        export.made(kind, name, "onnx")
+    monkeypatch.setattr(export, "LARGEST", 1000)
+    with pytest.raises(config.ConfigError, match="too many here"):
+        export.made(kind, name, "onnx")
+
+
+def test_what_both_pages_say_they_say_in_the_same_words():
+    studio = words.of("explore")
+    page = json.loads((static_page.ASSETS / "words.json").read_text("utf-8"))
+    assert all(set(said) == {"en", "zh-Hans", "zh-Hant"} for said in page.values())
+    shared = page.keys() & studio.keys() - {"about"}
+    assert len(shared) > 15
+    assert {k: page[k] for k in shared} == {k: studio[k] for k in shared}
+    assert {k for k in studio if k.startswith("name.")} <= page.keys()
 
 
 def test_the_folder_is_a_static_space_and_says_nothing_of_this_machine(exported, toys_home):

@@ -35,6 +35,9 @@ def make(engine: Engine, found: Checkpoint, folder: Path | None = None) -> Page:
     """The page of a checkpoint; `folder` holds the browser's runtime where npm is not to fetch it.
 
     Raises ExportError, CheckpointError and LabelError, each in a sentence."""
+    if found.modality.kind != "image":
+        kind = found.modality.kind
+        raise ExportError(f"{title(found)}: the page shows pictures, and this draws {kind}; export it as onnx")
     parts = runtime.read(folder)
     binary = gzip.compress(parts[runtime.BINARY], 9, mtime=0)  # inflated by the page: every host serves it as small
     warm = engine.warm(found)
