@@ -551,17 +551,18 @@ def compare(
 ) -> None:
     """Put runs side by side: the settings that differ, steps, time, best held-out value, state."""
     from . import compare as comparing, jobs
+    from .evaluation import health
 
     for name in runs or []:
         jobs.find(name)
-    table = comparing.table(runs or comparing.shared(), group)
+    table = comparing.table(runs or comparing.shared(), group, health.word)
     if as_json:
         typer.echo(json.dumps(table, indent=1))
         return
     if not table["runs"]:
         typer.echo("no runs yet: aigc train vae:conv --data digits --minutes 1")
         return
-    heads = ["run", "preset", "data", *table["columns"], "steps", "time", "best held-out", "state"]
+    heads = ["run", "preset", "data", *table["columns"], "steps", "time", "best held-out", "distance", "health", "state"]
     lines = [
         [
             r["title"],
@@ -571,6 +572,8 @@ def compare(
             f"{r['steps']:,}",
             _span(r["seconds"]),
             "-" if r["best"] is None else f"{r['best']:.4g}",
+            "-" if r["distance"] is None else f"{r['distance']:.4g}",
+            r["health"] or "-",
             r["state"],
         ]
         for r in table["runs"]
@@ -601,7 +604,7 @@ def sweep(
     seed: Annotated[int | None, typer.Option(help="Every draw of the runs follows from it.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "",
     trials: Annotated[int, typer.Option(help="Let Optuna choose so many times, instead of the whole grid.")] = 0,
-    objective: Annotated[str, typer.Option(help="val: the least held-out value that a run reaches.")] = "",
+    objective: Annotated[str, typer.Option(help="What to find the least of: val (held-out loss), or distance (samples to data).")] = "",
     name: Annotated[str, typer.Option(help="The sweep's name, under which its runs are compared.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as a run begins and as it ends.")] = False,
 ) -> None:
@@ -618,7 +621,7 @@ def sweep(
             typer.echo(json.dumps(vars(trial)))
             continue
         told = " ".join(f"{k}={_value(v)}" for k, v in trial.settings.items())
-        value = "" if trial.value is None else f", best held-out {trial.value:.4g}"
+        value = "" if trial.value is None else f", {planned.objective} {trial.value:.4g}"
         typer.echo(f"{trial.run} {trial.state}{value}  {told}")
     if not as_json:
         compare(None, planned.name, False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +17,14 @@ from .model import changed, family
 MOST_RUNS = 200  # of a table, the newest
 APART = ("name", "device", "group", "data.source")  # settings with a column of their own, or of no consequence
 By = Literal["steps", "seconds"]
+Judge = Callable[[tuple[dict[str, Any], ...]], str]  # the points of a log -> its health in a word
 
 
 @dataclass(frozen=True)
 class Row:
     """One run of the table. `best` is the least held-out value of `monitor`, reached at step `best_at`; both None where the family has no
-    loss that falls with quality. `changed` are the settings that differ from the preset's, `begun` is in seconds since 1970."""
+    loss that falls with quality. `distance` is the least that its samples had from the data (measures.Eye). `changed` are the settings
+    that differ from the preset's, `begun` is in seconds since 1970; `health` is a word where the table was asked for with a judge."""
 
     id: str
     run: Run
@@ -33,8 +35,10 @@ class Row:
     monitor: str | None
     best: float | None
     best_at: int | None
+    distance: float | None
     changed: dict[str, Any]
     begun: float
+    health: str
 
     @property
     def title(self) -> str:
@@ -59,7 +63,7 @@ def shared() -> list[str]:
     return [f.name for f in folders if not (f / jobs.OWNER).exists()]
 
 
-def rows(ids: Iterable[str]) -> list[Row]:
+def rows(ids: Iterable[str], judge: Judge | None = None) -> list[Row]:
     """A row for each run of `ids` that is there, the newest first, MOST_RUNS at most."""
     found = []
     for id in dict.fromkeys(ids):
@@ -71,23 +75,23 @@ def rows(ids: Iterable[str]) -> list[Row]:
     made = []
     for begun, folder in sorted(found, key=lambda f: (f[0], f[1].name), reverse=True)[:MOST_RUNS]:
         try:
-            made.append(row(folder, begun))
+            made.append(row(folder, begun, judge))
         except jobs.JobError:
             continue
     return made
 
 
-_rows: OrderedDict[Path, tuple[Any, Row]] = OrderedDict()  # of runs that have ended, by what their files looked like
+_rows: OrderedDict[tuple[Path, Judge | None], tuple[Any, Row]] = OrderedDict()  # of runs that have ended, by what their files looked like
 _keeping = threading.Lock()
 
 
-def row(folder: Path, begun: float) -> Row:
+def row(folder: Path, begun: float, judge: Judge | None = None) -> Row:
     """The row of one run. Raises jobs.JobError."""
     mark = tuple(_looks(folder / name) for name in (jobs.CONFIG, jobs.STATUS, history.LOG))
     with _keeping:
-        kept = _rows.get(folder)
+        kept = _rows.get((folder, judge))
         if kept and kept[0] == mark:
-            _rows.move_to_end(folder)
+            _rows.move_to_end((folder, judge))
             return kept[1]
     seen, own, _ = curves.watch(folder.name)
     last = seen.points[-1] if seen.points else {"step": 0, "seconds": 0.0}
@@ -98,10 +102,12 @@ def row(folder: Path, begun: float) -> Row:
     except ConfigError:
         pass  # a family or a preset that this version does not have
     best, best_at = own.lowest.get(f"{curves.HELD_OUT}{monitor}", (None, None))
-    made = Row(seen.id, seen.run, seen.state, seen.says, last["step"], last["seconds"], monitor, best, best_at, own_settings, begun)
+    distance = own.lowest.get(curves.DISTANCE, (None,))[0]
+    health, reached = judge(seen.points) if judge and seen.points else "", (last["step"], last["seconds"])
+    made = Row(seen.id, seen.run, seen.state, seen.says, *reached, monitor, best, best_at, distance, own_settings, begun, health)
     if seen.state in jobs.ENDED:
         with _keeping:
-            _rows[folder] = mark, made
+            _rows[folder, judge] = mark, made
             while len(_rows) > 10 * MOST_RUNS:
                 _rows.popitem(last=False)
     return made
@@ -122,10 +128,10 @@ def differing(shown: list[Row]) -> tuple[list[str], dict[str, Any]]:
     return apart, {p: shown[0].setting(p) for p in paths if p not in apart}
 
 
-def table(ids: Iterable[str], group: str = "") -> dict[str, Any]:
+def table(ids: Iterable[str], group: str = "", judge: Judge | None = None) -> dict[str, Any]:
     """The table as JSON: {"runs": a dict each, "columns": the settings that differ, "same": those changed alike in all}; of one `group`
     where that is named."""
-    shown = [r for r in rows(ids) if not group or r.run.group == group]
+    shown = [r for r in rows(ids, judge) if not group or r.run.group == group]
     columns, same = differing(shown)
     made = [
         {
@@ -140,6 +146,8 @@ def table(ids: Iterable[str], group: str = "") -> dict[str, Any]:
             "monitor": r.monitor,
             "best": r.best,
             "best_at": r.best_at,
+            "distance": r.distance,
+            "health": r.health,
             "state": r.state,
             "live": r.state not in jobs.ENDED,
             "begun": r.begun,

@@ -13,6 +13,7 @@ from . import files, jobs
 
 MOST_BUCKETS = 500  # of a chart, an even number: a full chart's buckets are merged two by two
 HELD_OUT = "held-out "
+DISTANCE = "distance"  # of the fixed samples from the data, measured at each mark, in every family
 KEPT = 64  # runs whose curves stay in memory
 
 
@@ -94,7 +95,7 @@ class Curves:
     def __init__(self) -> None:
         self.charts: dict[str, Chart] = {}
         self.version, self.count, self.last = files.token()[:8], 0, None
-        self.lowest: dict[str, tuple[float, int]] = {}  # of each held-out term: the least value, and its step
+        self.lowest: dict[str, tuple[float, int]] = {}  # of each held-out term, and of DISTANCE: the least value, and its step
 
     def take(self, points: tuple[dict[str, Any], ...]) -> bool:
         """Takes in what is new in `points`, the log's lines; False where they do not go on from what was taken before."""
@@ -108,12 +109,18 @@ class Curves:
                     continue
                 held = name.startswith(HELD_OUT)
                 parts.setdefault("held-out" if held else "training", {})[name] = value
-                if held and (name not in self.lowest or value < self.lowest[name][0]):
-                    self.lowest[name] = (value, step)
+                if held:
+                    self._lowest(name, value, step)
             for part, values in parts.items():
                 self.charts.setdefault(part, Chart()).add(step, seconds, values)
+            if isinstance(near := (point.get("health") or {}).get(DISTANCE), (int, float)) and math.isfinite(near):
+                self._lowest(DISTANCE, near, step)
         self.count, self.last = len(points), points[-1] if points else None
         return True
+
+    def _lowest(self, name: str, value: float, step: int) -> None:
+        if name not in self.lowest or value < self.lowest[name][0]:
+            self.lowest[name] = (value, step)
 
     def since(self, have: Any) -> dict[str, Any]:
         """What is new to one who has `have` = {"version", "points", and for each chart [level, full buckets, names]}."""

@@ -21,6 +21,7 @@ MOST_TRIALS = 1000
 LOOK_SECONDS = 0.5
 PLAN, JOURNAL, STUDY = "sweep.json", "journal.jsonl", "optuna.log"
 FINISHED = ("done", "stopped", "failed")  # one that was interrupted goes on, and one that its owner paused with the next command
+OBJECTIVES = {"val": lambda row: row.best, "distance": lambda row: row.distance}  # what the least is wanted of
 SPREAD = 30  # a range of positive numbers whose ends are so many times apart is searched on a log scale
 
 
@@ -43,7 +44,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of a sweep: its settings, its run's id, and, once it has ended, its state and its least held-out value where there is one."""
+    """One run of a sweep: its settings, its id, and, once it has ended, its state and the objective's least value where there is one."""
 
     number: int
     settings: dict[str, Any]
@@ -55,13 +56,14 @@ class Trial:
 @dataclass(frozen=True)
 class Sweep:
     """What is tried: `preset` with `changes`, over each of `over` (a setting's values as texts, or a Range). `trials` is 0 for the whole
-    grid, else how many times Optuna chooses for the least held-out value of the family's monitor."""
+    grid, else how many times Optuna chooses, for the least value of `objective` that a run reaches at any of its marks."""
 
     name: str
     preset: str
     changes: dict[str, Any]
     over: dict[str, tuple[str, ...] | Range]
     trials: int = 0
+    objective: str = ""
     plan: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
@@ -83,13 +85,11 @@ def planned(
     changes = dict(changes or {})
     base = model.plan(preset, changes)
     monitor = model.family(base.family).monitor
-    if objective not in ("", "val"):
-        raise ConfigError(f"objective: {objective[:40]!r} is not val, the least held-out value that a run reaches")
-    if (trials or objective) and monitor is None:
-        raise ConfigError(
-            f"objective: no loss of a {base.family} falls with quality, so there is nothing to search for; "
-            "leave --trials and --objective out, give lists of values, and compare the pictures"
-        )
+    objective = objective or ("distance" if monitor is None else "val")
+    if objective not in OBJECTIVES:
+        raise ConfigError(f"objective: {objective[:40]!r} is not one of {', '.join(OBJECTIVES)}")
+    if objective == "val" and monitor is None:
+        raise ConfigError(f"objective: no loss of a {base.family} falls with quality; take distance, that of its samples from the data")
     if not 0 <= trials <= MOST_TRIALS:
         raise ConfigError(f"trials: {trials} is not a number from 0 to {MOST_TRIALS}")
     spread: dict[str, tuple[str, ...] | Range] = {}
@@ -111,11 +111,11 @@ def planned(
     for values in itertools.product(*ends):
         model.plan(preset, changes | dict(zip(spread, values, strict=True)))
     shown = {path: vars(v) if isinstance(v, Range) else list(v) for path, v in spread.items()}
-    plan = {"preset": preset, "changes": changes, "over": shown, "trials": trials}
+    plan = {"preset": preset, "changes": changes, "over": shown, "trials": trials, "objective": objective}
     digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:6]
     called = name or f"{preset.replace(':', '-')}-{digest}"
     files.named(f"{called}-{MOST_TRIALS}")
-    return Sweep(called, preset, changes, spread, trials, plan)
+    return Sweep(called, preset, changes, spread, trials, objective, plan)
 
 
 def _spread(preset: str, path: str, text: str) -> tuple[str, ...] | Range:
@@ -230,7 +230,7 @@ def go(sweep: Sweep) -> Iterator[Trial]:
                 if not seen:
                     ended = Trial(number, trial.settings, trial.run, "failed")  # its folder was deleted
                 elif seen[0].state in FINISHED:
-                    ended = Trial(number, trial.settings, trial.run, seen[0].state, seen[0].best)
+                    ended = Trial(number, trial.settings, trial.run, seen[0].state, OBJECTIVES[sweep.objective](seen[0]))
                 elif seen[0].state == "interrupted":  # its process was killed
                     ready.append(at_work.pop(number))
                     continue

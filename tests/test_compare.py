@@ -13,8 +13,9 @@ def made(name, preset="vae:tiny", owner="", pace=1.0, state="done", **changes):
     run = model.plan(preset, {"data.source": "digits", **changes} | ({} if owner else {"name": name}))
     folder = jobs.create(run, owner, name)
     for i, loss in enumerate((5.0, 3.0, 2.0, 1.5, 1.75)):
-        terms = {"loss": loss - 0.1, "held-out loss": loss}
-        history.note(folder, {"step": 10 * i, "seconds": 10 * i * pace, "terms": terms}, f"{name} at {10 * i}".encode())
+        terms, health = {"loss": loss - 0.1, "held-out loss": loss}, {"distance": 1 - i / 10, "diversity": 1.0}
+        line = {"step": 10 * i, "seconds": 10 * i * pace, "terms": terms, "health": health}
+        history.note(folder, line, f"{name} at {10 * i}".encode())
     jobs.report(folder, state, "Said.")
     return folder
 
@@ -29,11 +30,15 @@ def test_the_table_shows_what_differs_and_what_was_best(home):
     assert rows.keys() == {"slow", "fast"}
     assert (rows["slow"]["settings"], rows["fast"]["settings"]) == ({"train.lr": 1e-4}, {"train.lr": 4e-4})
     assert (rows["slow"]["monitor"], rows["slow"]["best"], rows["slow"]["best_at"]) == ("loss", 1.5, 30)
+    assert rows["slow"]["distance"] == 0.6
     assert (rows["fast"]["steps"], rows["fast"]["seconds"], rows["fast"]["preset"], rows["fast"]["group"]) == (40, 20, "vae:tiny", "rates")
     assert not rows["fast"]["live"]
     assert [r["id"] for r in compare.table(compare.shared(), "rates")["runs"]] == [r["id"] for r in table["runs"]]
     assert compare.table(compare.shared(), "other")["runs"] == []
     json.dumps(table)
+    assert {r["health"] for r in table["runs"]} == {""}
+    judged = compare.table(["slow", "fast"], judge=lambda points: f"{len(points)} points")
+    assert {r["health"] for r in judged["runs"]} == {"5 points"}
 
 
 def test_a_family_without_a_falling_loss_has_no_best_and_other_settings_have_no_value(home):
@@ -95,7 +100,7 @@ def test_the_command_line_prints_the_table(aigc, home):
     head, *lines = out.splitlines()
     assert head.split("  ")[0] == "run"
     assert "train.lr" in head
-    assert any("0.0001" in line and "slow" in line and "1.5" in line and "done" in line for line in lines)
+    assert any("0.0001" in line and "slow" in line and "1.5" in line and line.endswith("warming up  done") for line in lines)
     assert json.loads(aigc("compare", "--json")[1])["columns"] == ["train.lr"]
     assert "slow" not in aigc("compare", "--group", "rates")[1]
     code, out, err = aigc("compare", "slow", "nobody")

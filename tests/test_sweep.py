@@ -34,10 +34,9 @@ ROOT = os.path.dirname(os.path.dirname(aigc_demo.__file__))
         ("vae:tiny", ["train.lr=1e-3", "train.lr=1e-4"], {}, "is set already"),
         ("vae:tiny", ["train.budget=1,2"], {}, "is set already"),
         ("vae:tiny", ["group=a,b"], {}, "is set already"),
-        ("vae:tiny", ["train.lr=1e-3,1e-4"], {"objective": "fid"}, "is not val"),
+        ("vae:tiny", ["train.lr=1e-3,1e-4"], {"objective": "fid"}, "is not one of val, distance"),
         ("vae:tiny", ["train.lr=1e-3,1e-4"], {"trials": -1}, "trials: -1"),
-        ("gan:tiny", ["train.lr=1e-5..1e-2"], {"trials": 3}, "no loss of a gan falls with quality"),
-        ("gan:tiny", ["train.lr=1e-3,1e-4"], {"objective": "val"}, "no loss of a gan falls with quality"),
+        ("gan:tiny", ["train.lr=1e-5..1e-2"], {"trials": 3, "objective": "val"}, "no loss of a gan falls with quality; take distance"),
     ],
 )
 def test_what_cannot_be_swept_is_said_at_once(home, preset, over, more, says):
@@ -71,6 +70,11 @@ def test_a_grid_is_every_combination_in_order_and_lists_are_values():
     assert [grid.run(settings).train.lr for _, settings in found[:4]] == [1e-4, 1e-4, 2e-4, 2e-4]
     assert grid.run({}).group == grid.name
     assert grid.name == sweep.planned("vae:tiny", ["train.lr=1e-4,2e-4", "model.hidden=[8],[8,16]"], TINY).name
+
+
+def test_a_family_without_a_falling_loss_is_searched_for_the_least_distance():
+    assert sweep.planned("gan:tiny", ["train.lr=1e-5..1e-2"], TINY, 3).objective == "distance"
+    assert sweep.planned("vae:tiny", ["train.lr=1e-5..1e-2"], TINY, 3).objective == "val"
 
 
 def test_optunas_choices_are_kept_and_follow_from_what_came_before(home):

@@ -95,6 +95,11 @@ def verdict(points: Iterable[Mapping[str, Any]]) -> Verdict:
     return Verdict(word, since, evidence, well if word in ALARMS else None)
 
 
+def word(points: Iterable[Mapping[str, Any]]) -> str:
+    """The word alone, for a table of runs."""
+    return verdict(points).word
+
+
 def marks(points: Iterable[Mapping[str, Any]]) -> list[Mark]:
     """The measured lines of a log, each with the longest strides since the one before."""
     found: list[Mark] = []

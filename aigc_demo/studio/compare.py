@@ -9,6 +9,7 @@ import gradio as gr
 
 from .. import compare, jobs
 from ..config import ConfigError
+from ..evaluation import health
 from . import widgets
 
 MOST_OPENED = 200  # addresses that a page may ask about at once
@@ -18,7 +19,7 @@ def table(asked: Any) -> dict[str, Any]:
     """The runs that nobody owns, and those of {"opened": [id, ...]}, which are secrets."""
     opened = asked.get("opened") if isinstance(asked, dict) else None
     ids = [str(id)[:64] for id in opened[:MOST_OPENED]] if isinstance(opened, list) else []
-    return compare.table([*ids, *compare.shared()])
+    return compare.table([*ids, *compare.shared()], judge=health.word)
 
 
 def pair(asked: Any) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def charts(**settings: Any) -> gr.HTML:
 def table(*functions: Callable[[Any], Any]) -> gr.HTML:
     """The table of runs, their curves over each other, and two side by side; `functions` answer it."""
     own = [answering(f) for f in (*functions, news)]
-    return _drawn("compare", ["curves.js", "compare.js"], own, ["curves", "compare", "train"], elem_id="compare")
+    return _drawn("compare", ["curves.js", "compare.js"], own, ["curves", "compare", "train", "health"], elem_id="compare")
 
 
 def _drawn(name: str, scripts: list[str], functions: list[Callable[[Any], Any]], parts: list[str], **settings: Any) -> gr.HTML:

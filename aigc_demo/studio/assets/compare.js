@@ -27,6 +27,8 @@ const columns = () => [
   { key: 'steps', head: say('curves.steps.many'), number: true, of: (r) => r.steps, text: (r) => r.steps.toLocaleString() },
   { key: 'seconds', head: say('compare.time'), number: true, of: (r) => r.seconds, text: (r) => clock(r.seconds) },
   { key: 'best', head: say('compare.best'), number: true, of: (r) => r.best, text: (r) => short(r.best), title: (r) => (r.best == null ? say('compare.nobest') : `held-out ${r.monitor}, ${say('curves.step', { step: r.best_at.toLocaleString() })}`) },
+  { key: 'distance', head: say('compare.distance'), number: true, of: (r) => r.distance, text: (r) => short(r.distance), title: () => say('compare.distance.about') },
+  { key: 'health', head: say('compare.health'), of: (r) => r.health || null, text: (r) => (r.health ? say(`health.word.${r.health}`) : '–') },
   { key: 'state', head: say('compare.state'), of: state, text: state },
 ];
 const last = (path) => path.split('.').at(-1);
