@@ -419,15 +419,15 @@ def export(
     from .publish import graph, static_page
 
     found = checkpoints.find(checkpoint, anywhere=True)
-    kind = engine.Engine(device="cpu")
     if format is Format.onnx:
-        made = graph.export(kind.warm(found))
+        made = graph.export(found)
         out = out or Path(f"{static_page.title(found)}.onnx")
         files.write_whole(out, made.data)
         size, difference = len(made.data), made.difference
     else:
-        page = static_page.make(kind, found, runtime)
         out = out or Path(f"{static_page.title(found)}-page")
+        static_page.check(out)
+        page = static_page.make(engine.Engine(), found, runtime)
         static_page.write(out, page)
         size, difference = sum(map(len, page.files.values())), page.difference
     if as_json:

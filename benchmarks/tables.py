@@ -17,6 +17,7 @@ SHELF_BEGIN, SHELF_END = "<!-- checkpoints:begin -->", "<!-- checkpoints:end -->
 TITLES = {
     "start": "From `python app.py` to the first picture",
     "explore": "A slider moves, the picture follows",
+    "static_page": "A page that needs no server",
     "train": "Training throughput",
     "minute": "One minute of training",
     "inversion": "Back from a picture: a real digit to its latent",

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .. import __version__, modality as modalities
+from .. import __version__, checkpoint as checkpoints, modality as modalities
+from ..checkpoint import Checkpoint
 from ..config import Fields, Spec, specs
-from ..engine import Warm
 from ..model import Model, draw_latents
 
 TOLERANCE = 1e-4  # how far an x of onnxruntime may be from torch's; x goes from -1 to 1, one level of a picture is 0.0078
@@ -49,32 +49,33 @@ class _Sampling(nn.Module):
         return self.model.Sampling.model_construct(**{**self.model.Sampling().model_dump(), **changed})
 
 
-def export(warm: Warm) -> Graph:
+def export(found: Checkpoint) -> Graph:
     """The graph of a checkpoint, with its settings as inputs where torch can follow them, else fixed at their defaults.
 
-    Weights that are halves in the checkpoint stay halves in the file. Raises ExportError where the extra is missing, and where the family's
-    sampling cannot be exported or does not come out as torch draws it."""
+    Weights that are halves in the checkpoint stay halves in the file. Raises CheckpointError, and ExportError where the extra is missing
+    and where the family's sampling cannot be exported or does not come out as torch draws it."""
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError:
         raise ExportError("exporting needs the extra `export` (onnx, onnxscript, onnxruntime): pip install 'aigc-demo[export]'") from None
-    numbers = tuple(s for s in specs(warm.model.Sampling) if s.kind == "float" and s.low is not None and s.high is not None)
+    model = checkpoints.load(found)  # one of its own: while torch traces it nobody else may draw from it
+    numbers = tuple(s for s in specs(model.Sampling) if s.kind == "float" and s.low is not None and s.high is not None)
     try:
-        return _exported(warm, numbers)
+        return _exported(found, model, numbers)
     except ExportError:
         if not numbers:
             raise
-        return _exported(warm, ())
+        return _exported(found, model, ())
 
 
-def _exported(warm: Warm, numbers: tuple[Spec, ...]) -> Graph:
+def _exported(found: Checkpoint, model: Model, numbers: tuple[Spec, ...]) -> Graph:
     import onnx
 
-    network = _Sampling(warm.model, tuple(s.name for s in numbers)).eval()
-    names = ["latents", *network.names, *(["label"] if warm.model.classes else [])]
-    first = _inputs(warm, numbers, 2, {})
+    network = _Sampling(model, tuple(s.name for s in numbers)).eval()
+    names = ["latents", *network.names, *(["label"] if model.classes else [])]
+    first = _inputs(model, numbers, 2, {})
     batch = torch.export.Dim("batch", min=1, max=1024)
     moving = tuple({0: batch} if name in ("latents", "label") else {} for name in names)
     quiet = logging.getLogger("torch.onnx")
@@ -87,71 +88,69 @@ def _exported(warm: Warm, numbers: tuple[Spec, ...]) -> Graph:
                 network, tuple(first.values()), dynamo=True, input_names=names, output_names=["x"], dynamic_shapes=(moving[0], moving[1:]),
                 optimize=False, verbose=False,
             )  # fmt: skip
-        model = made.model_proto
+        proto = made.model_proto
     except Exception as error:  # whatever torch's exporter meets in a family's sampling
-        preset = warm.checkpoint.preset
-        raise ExportError(f"{preset}: its sampling cannot be exported to ONNX ({type(error).__name__})") from error
+        raise ExportError(f"{found.preset}: its sampling cannot be exported to ONNX ({type(error).__name__})") from error
     finally:
         quiet.setLevel(level)
-    _without_traces(model)
-    _halved(model)
-    difference = _difference(warm, model.SerializeToString(), numbers)
+    _without_traces(proto)
+    _halved(proto)
+    difference = _difference(model, proto.SerializeToString(), numbers)
     if not difference <= TOLERANCE:
-        raise ExportError(f"{warm.checkpoint.preset}: the exported graph draws {difference:.2g} off what torch draws, over {TOLERANCE:g}")
-    c = warm.checkpoint
+        raise ExportError(f"{found.preset}: the exported graph draws {difference:.2g} off what torch draws, over {TOLERANCE:g}")
     onnx.helper.set_model_props(
-        model,
+        proto,
         {
             "aigc_demo": __version__,
-            "checkpoint": c.digest,
-            "weights": c.manifest.weights,
-            "modality": json.dumps(modalities.to_json(c.modality)),
-            "classes": json.dumps(c.manifest.classes if warm.model.classes else []),
+            "checkpoint": found.digest,
+            "weights": found.manifest.weights,
+            "modality": json.dumps(modalities.to_json(found.modality)),
+            "classes": json.dumps(found.manifest.classes if model.classes else []),
             "difference": f"{difference:.2g}",
         },
     )
-    return Graph(model.SerializeToString(), numbers, difference)
+    return Graph(proto.SerializeToString(), numbers, difference)
 
 
-def _inputs(warm: Warm, numbers: tuple[Spec, ...], count: int, changed: dict[str, float]) -> dict[str, Tensor]:
+def _inputs(model: Model, numbers: tuple[Spec, ...], count: int, changed: dict[str, float]) -> dict[str, Tensor]:
     """`count` latents, the settings at their defaults but for `changed`, and the classes in turn."""
-    found = {"latents": draw_latents(warm.model.latent, 0, range(count))}
+    found = {"latents": draw_latents(model.latent, 0, range(count))}
     found |= {s.name: torch.tensor(float(changed.get(s.name, s.default))) for s in numbers}
-    if warm.model.classes:
-        found["label"] = torch.arange(count, dtype=torch.int32) % warm.model.classes
+    if model.classes:
+        found["label"] = torch.arange(count, dtype=torch.int32) % model.classes
     return found
 
 
-def _difference(warm: Warm, data: bytes, numbers: tuple[Spec, ...]) -> float:
-    """The largest difference between onnxruntime and torch: on many latents, on one, and at both ends of each setting."""
+def _difference(model: Model, data: bytes, numbers: tuple[Spec, ...]) -> float:
+    """The largest difference between onnxruntime and torch: on many latents, on one, and near both ends of each setting."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    settings: list[dict[str, float]] = [{}, *({s.name: value} for s in numbers for value in (s.low, s.high))]
+    settings: list[dict[str, float]] = [{}, *({s.name: s.low + share * (s.high - s.low)} for s in numbers for share in (0.01, 0.99))]
     worst = 0.0
     for count, changed in [(1, {}), *((CHECKED, changed) for changed in settings)]:
-        given = _inputs(warm, numbers, count, changed)
+        given = _inputs(model, numbers, count, changed)
         label = given["label"].long() if "label" in given else None
         with torch.inference_mode():
-            want = warm.model.sample(given["latents"], warm.model.Sampling(**changed), label)
+            want = model.sample(given["latents"], model.Sampling(**changed), label)
         have = torch.from_numpy(session.run(["x"], {k: v.numpy() for k, v in given.items()})[0])
         worst = max(worst, float((have - want).abs().max())) if have.shape == want.shape and have.isfinite().all() else float("inf")
     return worst
 
 
-def _without_traces(model: Any) -> None:
+def _without_traces(proto: Any) -> None:
     """Takes away what the exporter notes of the machine's files and of torch's inner names."""
-    for part in (model.graph, *model.functions, *model.graph.node, *model.graph.initializer, *model.graph.value_info):
+    for part in (proto.graph, *proto.functions, *proto.graph.node, *proto.graph.initializer, *proto.graph.value_info):
         part.doc_string = ""
         del part.metadata_props[:]
-    del model.metadata_props[:]
+    del proto.metadata_props[:]
 
 
-def _halved(model: Any) -> None:
+def _halved(proto: Any) -> None:
     """Stores float32 weights that are halves to the bit as halves, with a cast that the runtime computes once when it loads the graph."""
     import onnx
 
-    for weight in model.graph.initializer:
+    for weight in proto.graph.initializer:
         if weight.data_type != onnx.TensorProto.FLOAT:
             continue
         values = onnx.numpy_helper.to_array(weight)
@@ -160,4 +159,4 @@ def _halved(model: Any) -> None:
             continue
         name = weight.name
         weight.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}.half"))
-        model.graph.node.insert(0, onnx.helper.make_node("Cast", [weight.name], [name], to=onnx.TensorProto.FLOAT))
+        proto.graph.node.insert(0, onnx.helper.make_node("Cast", [weight.name], [name], to=onnx.TensorProto.FLOAT))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import io
 import json
@@ -39,9 +40,9 @@ def make(engine: Engine, found: Checkpoint, folder: Path | None = None) -> Page:
         kind = found.modality.kind
         raise ExportError(f"{title(found)}: the page shows pictures, and this draws {kind}; export it as onnx")
     parts = runtime.read(folder)
-    binary = gzip.compress(parts[runtime.BINARY], 9, mtime=0)  # inflated by the page: every host serves it as small
+    binary = _gzipped(parts[runtime.BINARY])
     warm = engine.warm(found)
-    made = graph.export(warm)
+    made = graph.export(found)
     name, card = title(found), _card(found)
     state = {"seed": SEED, "label": 0 if warm.model.classes else None}
     first = engine.draw([Request(name, **state)], name=found)[0]
@@ -79,11 +80,15 @@ def make(engine: Engine, found: Checkpoint, folder: Path | None = None) -> Page:
     return Page(made_files, made.difference)
 
 
-def write(folder: Path, page: Page) -> None:
-    """Puts the page's files into `folder`, the one that says what they are last. Raises ExportError where something else is there, and
-    StorageError."""
+def check(folder: Path) -> None:
+    """Raises ExportError where something else than a page stands at `folder`."""
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / PAGE).is_file())):
         raise ExportError(f"{folder}: exists and is not an exported page")
+
+
+def write(folder: Path, page: Page) -> None:
+    """Puts the page's files into `folder`, the one that says what they are last. Raises as `check`, and StorageError."""
+    check(folder)
     for name in sorted(page.files, key=lambda name: name == PAGE):
         places.write_whole(folder / name, page.files[name])
 
@@ -100,6 +105,12 @@ def zipped(page: Page) -> bytes:
 def title(c: Checkpoint) -> str:
     """What a page calls a checkpoint: a run's own name may be the secret of whoever trained it."""
     return c.manifest.run.name or c.preset.replace(":", "-")
+
+
+@functools.lru_cache(1)
+def _gzipped(data: bytes) -> bytes:
+    """The page inflates it itself, so that every host serves it as small."""
+    return gzip.compress(data, 9, mtime=0)
 
 
 def _about(c: Checkpoint) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from ... import checkpoint as checkpoints
 from ...config import ConfigError
 from ...engine import Engine
 from ...publish import graph, static_page
@@ -26,7 +27,7 @@ def made(engine: Engine, name: str, format: str) -> tuple[bytes, str]:
     """A checkpoint's export and the name of its file: a zip of the page's folder, or the graph. Raises ConfigError for what cannot be."""
     if format not in FORMATS:
         raise ConfigError(f"format: {format[:40]!r} is not one of {', '.join(FORMATS)}")
-    found = engine.warm(name).checkpoint
+    found = checkpoints.find(name)
     if found.bytes > LARGEST:
         have, most = (f"{size / 1e6:.0f} MB" for size in (found.bytes, LARGEST))
         raise ConfigError(f"export: {have} of weights are too many here: at most {most}; `aigc export` has no limit")
@@ -34,7 +35,7 @@ def made(engine: Engine, name: str, format: str) -> tuple[bytes, str]:
         raise ConfigError("export: another one is under way; try again in a few seconds")
     try:
         if format == "onnx":
-            return graph.export(engine.warm(found)).data, f"{static_page.title(found)}.onnx"
+            return graph.export(found).data, f"{static_page.title(found)}.onnx"
         return static_page.zipped(static_page.make(engine, found)), f"{static_page.title(found)}-page.zip"
     finally:
         _one.release()
