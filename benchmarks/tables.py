@@ -18,6 +18,7 @@ TITLES = {
     "start": "From `python app.py` to the first picture",
     "explore": "A slider moves, the picture follows",
     "static_page": "A page that needs no server",
+    "curves": "A curve of 100,000 points that goes on",
     "train": "Training throughput",
     "minute": "One minute of training",
     "inversion": "Back from a picture: a real digit to its latent",

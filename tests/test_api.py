@@ -34,6 +34,7 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/train_presets": (),
     "/train_settings": ("preset",),
     "/train_start": ("preset", "data", "budget", "unit", "settings", "visitor"),
+    "/train_sweep": ("preset", "over", "data", "budget", "unit", "settings", "visitor"),
     "/train_watch": ("run",),
     "/train_list": ("visitor",),
     "/train_limits": (),
@@ -98,6 +99,18 @@ def learns(client, id):
         return seen["points"] and seen["points"][-1]["step"] > 0 and seen["marks"] and seen
 
     return wait_for(going, 200)
+
+
+def test_a_small_sweep(client, site):
+    made = client.predict("vae:tiny", "train.lr=1e-3,2e-3", "digits", 1, "minutes", '{"model.latent": 3}', "me", api_name="/train_sweep")
+    try:
+        table = client.predict(json.dumps([one["id"] for one in made["runs"]]), api_name="/runs_list")
+        own = {row["id"]: row for row in table["runs"] if row["group"] == made["group"]}
+        assert {site.run(id)["train"]["lr"] for id in own} == {1e-3, 2e-3}
+        assert {site.run(id)["model"]["latent"] for id in own} == {3}
+    finally:
+        for one in made["runs"]:
+            client.predict(one["id"], one["owner"], api_name="/train_stop")
 
 
 def test_the_surface(client):
@@ -269,6 +282,11 @@ HOSTILE = [
     *[("/train_stop", (UP, "x"), "not a run's address"), ("/train_stop", ("tiny-vae", ""), "may stop it")],
     *[(f"/train_{what}", ("tiny-vae", None), "only the browser") for what in ("stop", "pause", "go_on", "delete")],
     *[("/train_rename", ("tiny-vae", "", "../x"), "only the browser"), ("/train_extend", ("tiny-vae", "", 1), "only the browser")],
+    ("/train_sweep", ("vae:tiny", "train.lr=1e-3,2e-3,3e-3,4e-3"), "4 runs at once are more than the 3"),
+    ("/train_sweep", ("vae:tiny", "train.lr=1e-3..2e-3"), "a range has no end of values"),
+    ("/train_sweep", ("vae:tiny", "data.source=/etc,/"), "is set already"),
+    ("/train_sweep", ("vae:tiny", "device=cpu,cuda"), "device: is the server's own to choose"),
+    ("/train_sweep", ("vae:tiny", ""), "name what to try"),
     *[("/runs_list", (text,), "not a JSON list") for text in ("", "7", DEEP)],
     *[("/runs_curves", (run,), "address|there is no run") for run in (UP, NOBODY, "")],
     *[("/runs_pair", ("tiny-vae", NOBODY), "there is no run"), ("/runs_pair", ("tiny-vae", "tiny-gan", "hours", 1), "by: 'hours'")],

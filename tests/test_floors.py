@@ -43,7 +43,7 @@ OURS = {
     "studio": {
         "curves", "evaluation", "exploration", "engine", "latent", "jobs", "data", "config", "checkpoint", "provenance", "publish",
         "model", "files",
-        "compare",
+        "compare", "sweep",
     },
     "cli": FLOORS.keys() - {"studio", "__main__"},
     "__main__": {"cli"},

@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from .. import config, data, files, jobs, model
+from .. import config, data, files, jobs, model, sweep
 from ..config import ConfigError, Run
 from . import runs, widgets, words
 
@@ -95,6 +95,24 @@ class Train:
             raise ConfigError(f"memory: such a run needs about {needs:.1f} GB, of {limits.memory:g} GB that this server grants; {smaller}")
         return jobs.start(run, visitor, limits)
 
+    def start_each(
+        self, source: str, preset: str, budget: float, unit: str, changes: dict[str, Any], over: list[str], visitor: str
+    ) -> tuple[str, list[tuple[str, str]]]:
+        """Starts a run for each combination of `over`, such as ["train.lr=1e-4,2e-4"]; returns their group, and an id and a token each.
+
+        All are checked, and there must be room for all, before any starts."""
+        given = {"data.source": self.place(source), "train.budget": budget, "train.unit": unit}
+        grid = sweep.planned(preset, over, {k: v for k, v in changes.items() if k != "group"} | given)
+        every = sweep.Grid(grid, {}).all
+        most = jobs.Limits.told().each
+        if len(every) > most:
+            raise ConfigError(f"over: {len(every)} runs at once are more than the {most} that a visitor may have waiting here")
+        group = f"{grid.name}-{files.token()[:4]}"[:64]
+        runs = [{**changes, **settings, "group": group} for settings in every]
+        for each in runs:
+            self.plan(source, preset, budget, unit, each)
+        return group, [self.start(source, preset, budget, unit, each, visitor) for each in runs]
+
 
 def _uploads() -> Path:
     return files.home() / "uploads"
@@ -130,6 +148,8 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab) -> runs.View:
                 def rest(chosen: str):
                     _fields(chosen, changes, t, tell)
 
+                over = gr.Textbox(label=t("train.over"), info=t("train.over.about"), lines=1, elem_id="train-over")
+
             with gr.Accordion(t("train.headless"), open=False, elem_classes="fold"):
                 begins = _line(train)(source.value, preset.value, budget.value, unit.value, {})
                 command = gr.Code(
@@ -139,10 +159,13 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab) -> runs.View:
         with gr.Column(scale=7, min_width=320, elem_classes="shows"):
             view = runs.View(t)
 
-    def begin_run(source: str, preset: str, budget: float, unit: str, changes: dict, kept: dict, request: gr.Request):
+    def begin_run(source: str, preset: str, budget: float, unit: str, changes: dict, over: str, kept: dict, request: gr.Request):
         visitor = str(kept.get("visitor") or files.token())
-        id, owner = widgets.told(train.start, source, preset, budget, unit, changes, visitor)
-        owned = {**dict(list(kept.get("owned", {}).items())[-50:]), id: owner}
+        if tried := over.split():
+            started = widgets.told(train.start_each, source, preset, budget, unit, changes, tried, visitor)[1]
+        else:
+            started = [widgets.told(train.start, source, preset, budget, unit, changes, visitor)]
+        owned, id = {**dict(list(kept.get("owned", {}).items())[-50:]), **dict(started)}, started[0][0]
         begun = {
             view.kept: {**kept, "owned": owned, "last": id, "visitor": visitor},
             view.line: words.say(request, "train.begun"),
@@ -192,7 +215,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab) -> runs.View:
     )
     begun = begin.click(
         begin_run,
-        [source, preset, budget, unit, changes, view.kept],
+        [source, preset, budget, unit, changes, over, view.kept],
         [view.kept, view.line, view.picture, *view.emptied, view.following, view.timer],
         cancels=[uploaded, looked, opened],  # else a set that was still being read would take the run's place
         **quiet,
@@ -238,6 +261,20 @@ def _line(train: Train):
     return line
 
 
+def _settings(text: str) -> dict[str, Any]:
+    try:
+        changes = json.loads(text)
+    except (ValueError, RecursionError):
+        changes = None
+    if not isinstance(changes, dict):
+        raise gr.Error("settings: not a JSON object of names and values", title="", print_exception=False)
+    return changes
+
+
+def _visitor(told: str, request: gr.Request) -> str:
+    return str(told or (request.client.host if request.client else "nowhere"))
+
+
 def _endpoints(train: Train) -> None:
     """What gradio_client and MCP call for all that the tab does."""
 
@@ -273,15 +310,34 @@ def _endpoints(train: Train) -> None:
             visitor: a secret of the caller's own that is the same for all runs; turns go round among visitors. Without one, those at one
                 address are one visitor.
         """
-        try:
-            changes = json.loads(settings)
-        except (ValueError, RecursionError):
-            changes = None
-        if not isinstance(changes, dict):
-            raise gr.Error("settings: not a JSON object of names and values", title="", print_exception=False)
-        visitor = str(visitor or (request.client.host if request.client else "nowhere"))
-        id, owner = widgets.told(train.start, data, preset, budget, unit, changes, visitor)
+        visitor = _visitor(visitor, request)
+        id, owner = widgets.told(train.start, data, preset, budget, unit, _settings(settings), visitor)
         return {"id": id, "owner": owner, "visitor": visitor}
+
+    def train_sweep(
+        request: gr.Request,
+        preset: str,
+        over: str,
+        data: str = "digits",
+        budget: float = 1.0,
+        unit: str = "minutes",
+        settings: str = "{}",
+        visitor: str = "",
+    ) -> dict:
+        """Start a training for each combination of some values; returns their group in runs_list, and each run's id and owner.
+
+        Args:
+            preset: family:preset, as train_presets gives it.
+            over: what to try, such as "train.lr=1e-4,2e-4 model.latent=16,64".
+            data: a built-in set's name, as data_sources gives it, or what data_upload returned.
+            budget: how long each, in the unit.
+            unit: epochs, steps or minutes.
+            settings: a JSON object of changed settings, the same for all.
+            visitor: as train_start takes it.
+        """
+        visitor = _visitor(visitor, request)
+        group, started = widgets.told(train.start_each, data, preset, budget, unit, _settings(settings), over.split(), visitor)
+        return {"group": group, "runs": [{"id": id, "owner": owner} for id, owner in started], "visitor": visitor}
 
     def data_sources() -> list[dict]:
         """List the sets that can be trained on."""
@@ -301,7 +357,7 @@ def _endpoints(train: Train) -> None:
         """
         return widgets.served(widgets.told(train.look, source)[0], "data.png")
 
-    for function in (train_presets, train_settings, train_start, data_sources):
+    for function in (train_presets, train_settings, train_start, train_sweep, data_sources):
         gr.api(function, api_name=function.__name__, queue=False)
     runs.endpoints()
     widgets.endpoint(data_look, gr.Image(visible=False))
