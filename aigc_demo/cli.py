@@ -266,6 +266,44 @@ def _bar(hidden: bool) -> Iterator[Callable[[float, str], None]]:
 
 
 @app.command()
+def health(
+    run: Annotated[str, typer.Argument(help="The run.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say how a run fares in one word, with what was measured."""
+    from . import jobs
+    from .evaluation.health import BOUNDS, verdict
+
+    found = verdict(jobs.watch(run).points)
+    if as_json:
+        evidence = [vars(e) for e in found.evidence]
+        typer.echo(json.dumps({"word": found.word, "since": found.since, "well": found.well, "evidence": evidence}))
+        return
+    typer.echo(f"{found.word}, since step {found.since:,}" + (f"; it was well at step {found.well:,}" if found.well is not None else ""))
+    for e in found.evidence:
+        why = f": {BOUNDS[e.what].why}" if e.what in BOUNDS else ""
+        typer.echo(f"  {e.what} {e.value:.3g}, bound {e.bound:.3g}{why}")
+
+
+@app.command()
+def rewind(
+    run: Annotated[str, typer.Argument(help="The run; it must not be at work.")],
+    step: Annotated[int | None, typer.Option(min=0, help="Go back to the newest state up to this step instead.")] = None,
+    lr: Annotated[float, typer.Option(min=0, help="The learning rate from there on; 0 leaves it.")] = 0.0,
+) -> None:
+    """Take a run back to its last healthy state; what came later is cut off."""
+    from . import jobs
+    from .evaluation.health import verdict
+
+    if step is None:
+        found = verdict(jobs.watch(run).points)
+        if found.well is None:
+            raise jobs.JobError(f"the run is {found.word}: there is no healthier state before it; name a step with --step")
+        step = found.well
+    typer.echo(f"rewound to step {jobs.rewind(run, jobs.HERE, step, lr):,}\ngo on: aigc train --resume {run}")
+
+
+@app.command()
 def sample(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint's name or folder, or a run's name.")],
     n: Annotated[int, typer.Option("--n", min=1, max=1_000_000, help="How many.")] = 64,

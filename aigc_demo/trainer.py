@@ -25,6 +25,7 @@ from .measures import ITEMS, KNOWN, NUMBERS, Measures
 from .model import Batch, Model, build, draw_latents, family, generator, key
 
 LOG_SECONDS = 0.25
+REWINDS = 6  # states that are saved at marks over a run, to rewind it to; the clock of train.save_seconds saves others
 
 
 class TrainingError(RuntimeError):
@@ -343,12 +344,14 @@ def marks(model: Model, seed: int) -> tuple[int, Tensor, Tensor | None]:
 def train(trainer: Trainer, stop: Callable[[], str] = lambda: "", save: Callable[[bytes], None] | None = None) -> Iterator[Progress]:
     """Trains until the budget is used, patience ends or `stop()` names another end, yielding about four times a second and at every mark.
 
-    `save` is given the resumable state every `train.save_seconds` and at the end, from the first process. Raises TrainingError."""
+    `save` is given the resumable state every `train.save_seconds`, at REWINDS marks and at the end, from the first process.
+    Raises TrainingError."""
     t, total = trainer.run.train, trainer.total
     began, before = time.monotonic(), trainer.seconds
     logged, saved, marked = (began, trainer.step), began, math.floor(trainer.done(before) * t.marks) if trainer.step else -1
     sums: dict[str, Tensor] = {}
     notes: dict[str, Tensor] = {}
+    spotted = math.floor(trainer.done(before) * REWINDS) if trainer.step else -1
     end = ""
     while True:
         now = time.monotonic()
@@ -400,7 +403,9 @@ def train(trainer: Trainer, stop: Callable[[], str] = lambda: "", save: Callable
                 if (monitored := f"held-out {trainer.model.monitor}") in held:
                     found["held out"] = held[monitored]
                 seen = replace(seen, terms=seen.terms | held, health=seen.health | found, sheet=sheet)
-            save_now = save and (end or time.monotonic() - saved >= t.save_seconds)
+            spot = math.floor(done * REWINDS) if t.rewind_mb and at_mark else spotted
+            save_now = save and (end or spot > spotted or time.monotonic() - saved >= t.save_seconds)
+            spotted = max(spot, spotted)
             if save_now and trainer.rank == 0:
                 if not trainer.whole():
                     raise TrainingError(

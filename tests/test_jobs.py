@@ -173,6 +173,55 @@ time.sleep(1000)"""
     until(first, "stopped")
 
 
+# Rewinding
+
+
+@pytest.fixture
+def saved():
+    """A run of this test that has ended, with states of steps 2, 5 and 8 and a log to step 9; its token is "mine"."""
+    folder = jobs.create(tiny("vae:tiny", 9), "mine", "run")
+    for step in range(10):
+        history.note(folder, {"step": step, "terms": {}}, b"sheet %d" % step)
+        if step % 3 == 2:
+            files.write_whole(folder / history.STATE, b"state %d" % step)
+            history.keep_state(folder, step, 1000)
+    jobs.report(folder, "stopped", "Stopped.")
+    return folder
+
+
+@pytest.mark.parametrize(("step", "back"), [(2, 2), (4, 2), (5, 5), (7, 5), (100, 8)])
+def test_a_run_goes_back_to_the_newest_state_that_is_not_later(saved, step, back):
+    assert jobs.rewind("run", "mine", step) == back
+    assert (saved / history.STATE).read_bytes() == b"state %d" % back
+    seen = jobs.watch("run")
+    assert seen.points[-1]["step"] == seen.marks[-1] == back
+    assert jobs.mark("run", back) == b"sheet %d" % back
+    assert seen.run == tiny("vae:tiny", 9), "nothing of the run is changed"
+    assert jobs.states("run", 100) == [s for s in (2, 5, 8) if s <= back]
+
+
+def test_a_run_is_rewound_to_go_on_at_another_learning_rate(saved):
+    before = jobs.read(saved)
+    assert jobs.rewind("run", HERE, 6, before.train.lr / 2) == 5
+    assert jobs.read(saved) == before.model_copy(update={"train": before.train.model_copy(update={"lr": before.train.lr / 2})})
+    assert json.loads((saved / runs.FIRST).read_text())["train"]["lr"] == before.train.lr
+
+
+def test_what_cannot_be_rewound_is_said_and_left_as_it_is(saved):
+    before = {p.name: p.read_bytes() for p in saved.iterdir() if p.is_file() and p.name != runs.LOCK}
+    for owner in ("", "yours", None, 5):
+        with pytest.raises(JobError, match="only the browser that started this run may rewind it"):
+            jobs.rewind("run", owner, 5)
+    with pytest.raises(JobError, match="no state of the run is kept from step 1 or before"):
+        jobs.rewind("run", "mine", 1)
+    for rate in (-1.0, 99.0):
+        with pytest.raises(ConfigError, match=r"^train\.lr"):
+            jobs.rewind("run", "mine", 5, rate)
+    with child.own(saved), pytest.raises(JobError, match="at work"):
+        jobs.rewind("run", "mine", 5)
+    assert {name: (saved / name).read_bytes() for name in before} == before
+
+
 # What a server grants
 
 

@@ -21,10 +21,11 @@ from .folder import (
     mark,
     read,
     report,
+    states,
     watch,
 )
 from .limits import Limits
-from .owner import HERE, delete, extend, go_on, keep, owns, pause, rename, start, stop
+from .owner import HERE, delete, extend, go_on, keep, owns, pause, rename, rewind, start, stop
 from .turns import turn
 
 __all__ = [
@@ -59,8 +60,10 @@ __all__ = [
     "rename",
     "report",
     "resume_check",
+    "rewind",
     "spawn",
     "start",
+    "states",
     "stop",
     "turn",
     "watch",

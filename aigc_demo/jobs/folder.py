@@ -207,6 +207,11 @@ def mark(id: str, step: int) -> bytes:
 _attended: OrderedDict[Path, float] = OrderedDict()  # when this process last renewed a lease
 
 
+def states(id: str, step: int) -> list[int]:
+    """The steps up to `step` of which a state is kept to rewind the run to. Raises JobError."""
+    return [s for s in history.kept(find(id), history.STATES) if s <= step]
+
+
 def attend(id: str) -> None:
     """Says that somebody watches the run. Raises JobError."""
     folder, now = find(id), time.monotonic()

@@ -6,7 +6,7 @@ import hmac
 import shutil
 from pathlib import Path
 
-from .. import files
+from .. import files, history
 from ..config import ConfigError, Run, Train, check
 from . import child, folder as runs, turns
 from .folder import JobError
@@ -112,12 +112,37 @@ def extend(id: str, owner: object, amount: float, unit: str = "", limits: Limits
     longer = run.model_copy(update={"train": train})
     if limits:
         limits.allow(longer)
-    if not (folder / runs.FIRST).exists():
-        files.write_whole(folder / runs.FIRST, run.model_dump_json(indent=1).encode())
-    files.write_whole(folder / runs.CONFIG, longer.model_dump_json(indent=1).encode())
+    _change(folder, run, longer)
     if runs.live(folder) and not (folder / runs.STOP).exists():
         files.write_whole(folder / runs.STOP, child.AGAIN.encode())
     return longer
+
+
+def rewind(id: str, owner: object, step: int, rate: float = 0.0) -> int:
+    """Goes back to the newest state that is kept and not after `step`, for the next `go_on` to start from; all that came later is cut off.
+    `rate` is the learning rate from there on, 0 the one it had: without a change a run does on a CPU what it did before, bit for bit.
+
+    Returns the step. Raises JobError where the run is at work or nothing is kept, ConfigError for a rate that cannot be one."""
+    folder = _mine(id, owner, "rewind")
+    run = runs.read(folder)
+    slower = run.model_copy(update={"train": check(Train, {**run.train.model_dump(), "lr": rate or run.train.lr}, "train.")})
+    if runs.live(folder):
+        raise JobError("the run is at work: stop it first")
+    with child.own(folder):
+        states = runs.states(id, step)
+        if not states:
+            raise JobError(f"no state of the run is kept from step {step:,} or before, so it cannot be rewound to there")
+        history.put_back(folder, states[-1])
+    if slower != run:
+        _change(folder, run, slower)
+    return states[-1]
+
+
+def _change(folder: Path, run: Run, now: Run) -> None:
+    """Writes what the run is now; what it was at first stays beside it."""
+    if not (folder / runs.FIRST).exists():
+        files.write_whole(folder / runs.FIRST, run.model_dump_json(indent=1).encode())
+    files.write_whole(folder / runs.CONFIG, now.model_dump_json(indent=1).encode())
 
 
 def rename(id: str, owner: object, name: str) -> None:

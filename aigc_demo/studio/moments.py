@@ -51,7 +51,7 @@ class Moments:
         return gr.HTML(
             {},
             html_template=(widgets.ASSETS / "moment.html").read_text("utf-8"),
-            js_on_load=widgets.script("moment.js"),
+            js_on_load=(widgets.ASSETS / "moment.js").read_text("utf-8"),
             apply_default_css=False,
             server_functions=[widgets.answering(self.moment)],
             words=words.of("moment"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -9,7 +10,9 @@ import gradio as gr
 
 from .. import checkpoint as checkpoints, jobs
 from ..config import Run, specs
-from . import widgets, words
+from ..engine import Engine
+from ..evaluation.health import verdict as judge
+from . import health, moments, widgets, words
 
 REFRESH_SECONDS = 0.8
 UNKNOWN: dict[str, Any] = {"id": "", "state": "", "points": -1, "marks": 0}
@@ -19,7 +22,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 class View:
     """The components that show one run; made where they are to stand."""
 
-    def __init__(self, t: gr.I18n):
+    def __init__(self, t: gr.I18n, engine: Engine):
         self.kept = gr.BrowserState({"owned": {}, "last": "", "visitor": ""}, storage_key="aigc_runs", secret="runs of this browser")
         # two states, so that an answer that was under way when a run began cannot write its older id over the new one
         self.following = gr.State("")  # the id of the run in view
@@ -32,7 +35,11 @@ class View:
             self.pause = gr.Button(t("train.pause"), elem_id="train-pause", min_width=120, **hidden)
             self.stop = gr.Button(t("train.stop"), elem_id="train-stop", min_width=240, **hidden)
             self.explore = gr.Button(t("train.explore"), variant="primary", elem_id="train-explore", min_width=180, **hidden)
-        self.picture = widgets.picture(elem_id="train-picture")
+        self.light = health.Light(t)
+        self.moments = moments.Moments(engine)
+        with gr.Row(elem_classes="then"):
+            self.picture = widgets.picture(elem_id="train-picture", min_width=280)
+            self.moment = self.moments.pad(elem_id="train-moment", min_width=200)
         self.when = gr.Slider(0, 1, value=0, step=1, label=t("train.when"), visible=False, elem_id="train-when", buttons=[])
         self.charts = widgets.charts(elem_id="train-curves")
         with gr.Accordion(t("train.owner"), open=False, visible=False, elem_classes="fold", elem_id="train-owner") as self.owner:
@@ -57,19 +64,20 @@ class View:
     def emptied(self) -> dict[Any, Any]:
         """The parts that a run fills, by component, as they are where none is in view."""
         hidden = [self.go_on, self.pause, self.stop, self.explore, self.owner]
-        hidden += [self.link, self.resume, self.command, self.sure]
-        return {self.charts: {}, self.when: gr.Slider(value=0, visible=False), **{part: type(part)(visible=False) for part in hidden}}
+        hidden += [self.link, self.resume, self.command, self.sure, self.light.row]
+        empty = {self.charts: {}, self.light.lamp: {}, self.moment: {}}
+        return {**empty, self.when: gr.Slider(value=0, visible=False), **{part: type(part)(visible=False) for part in hidden}}
 
     @property
     def poll(self) -> dict[str, Any]:
         """The event that shows the run in view as it is now."""
-        parts = [self.line, self.picture, *self.emptied, self.delete, self.alone, self.name, self.known, self.timer]
+        parts = [self.line, self.picture, *self.emptied, self.light.rate, self.delete, self.alone, self.name, self.known, self.timer]
         return {"fn": self.follow, "inputs": [self.following, self.known, self.kept, self.when], "outputs": parts}
 
     def wire(self) -> None:
         """What the view does by itself."""
         self.timer.tick(**self.poll, **{**widgets.LIVE, "trigger_mode": "once"})
-        self.when.input(scrub, [self.following, self.when], self.picture, **widgets.LIVE)
+        self.when.input(self.scrub, [self.following, self.when], [self.picture, self.moment], **widgets.LIVE)
         mine = [self.following, self.kept]
         asked = {"outputs": [self.line, self.pause, self.stop], **QUIET}
         self.stop.click(self._ask(jobs.stop, "train.stopping"), mine, **asked)
@@ -78,6 +86,7 @@ class View:
             (self.go_on, jobs.go_on, []),
             (self.extend, extend, [self.amount, self.unit]),
             (self.rename, jobs.rename, [self.name]),
+            (self.light.rewind, rewind, [self.light.rate]),
         ):
             self._then(button.click(_mine(act), [*mine, *more], self.timer, **QUIET))
         self.alone.input(_mine(jobs.keep), [*mine, self.alone], self.timer, **QUIET)
@@ -119,13 +128,28 @@ class View:
         known = {"id": seen.id, "state": seen.state, "points": points, "marks": count}
         shown = {self.line: status(seen, request), self.known: known, self.timer: gr.Timer(active=live)}
         if count and more_marks and at_end:
-            shown[self.picture] = widgets.inline(jobs.mark(seen.id, seen.marks[-1]), words.say(request, "train.picture"))
+            shown |= self._at(seen.id, seen.marks[-1], request)
         if changed or points != now["points"]:
             shown[self.charts] = {"run": seen.id, "points": points}
         if more_marks:
             top = {"value": max(0, count - 1)} if at_end else {}
             shown[self.when] = gr.Slider(maximum=max(1, count - 1), visible=count > 1, **top)
-        return shown | (self._acts(seen, live, bool(_token(id, kept)), request) if changed else {})
+        mine = bool(_token(id, kept))
+        if more_marks or changed:
+            shown |= self.light.shows(seen, mine, request)
+        return shown | (self._acts(seen, live, mine, request) if changed else {})
+
+    def _at(self, id: str, step: int, request: gr.Request) -> dict[Any, Any]:
+        """The marked step `step`: the picture of the fixed latents, and the one latent beside it."""
+        picture = widgets.inline(jobs.mark(id, step), words.say(request, "train.picture"))
+        return {self.picture: picture, self.moment: {"run": id, "step": step}}
+
+    def scrub(self, id: str, at: float, request: gr.Request) -> dict[Any, Any]:
+        """What the view shows of mark number `at`."""
+        with contextlib.suppress(jobs.JobError):
+            if marks := jobs.watch(id).marks:
+                return self._at(id, marks[min(int(at), len(marks) - 1)], request)
+        return {self.picture: gr.skip()}
 
     def follow_anew(self, id: str, now: dict, kept: dict, at: float, request: gr.Request) -> dict[Any, Any]:
         """The whole view, for a tab that has just been opened: while it was hidden it had no components to update."""
@@ -171,15 +195,19 @@ def extend(id: str, owner: str, amount: float, unit: str = "") -> None:
         jobs.go_on(id, owner)
 
 
-def scrub(id: str, at: float, request: gr.Request):
-    """The picture of mark number `at`."""
-    try:
-        marks = jobs.watch(id).marks
-        if not marks:
-            return gr.skip()
-        return widgets.inline(jobs.mark(id, marks[min(int(at), len(marks) - 1)]), words.say(request, "train.picture"))
-    except jobs.JobError:
-        return gr.skip()
+def rewind(id: str, owner: object, rate: float = 0.0) -> int:
+    """Ends the run where it is at work, goes back to its last healthy state, and on from there at the learning rate `rate` (0: as it was).
+
+    Returns the step. Raises jobs.JobError where nothing is wrong or nothing is kept of then, and what jobs.rewind and jobs.go_on raise."""
+    verdict = judge(jobs.watch(id).points)
+    if verdict.well is None:
+        raise jobs.JobError(f"the run is {verdict.word}: there is no healthier state before it")
+    if jobs.live(jobs.find(id)):
+        jobs.stop(id, owner)
+        ended(id)
+    step = jobs.rewind(id, owner, verdict.well, rate)
+    jobs.go_on(id, owner)
+    return step
 
 
 def again(run: Run) -> str:
@@ -322,6 +350,26 @@ def endpoints() -> None:
         widgets.told(extend, run, owner, amount, unit)
         return facts(jobs.watch(run))
 
+    def train_health(run: str) -> dict:
+        """Say how a run fares in one word, with what was measured, and the last step at which it was well where it is not.
+
+        Args:
+            run: the run's id.
+        """
+        verdict = judge(widgets.told(jobs.watch, run).points)
+        said = {"word": verdict.word, "alarm": verdict.alarm, "since": verdict.since, "well": verdict.well}
+        return {**said, "evidence": [{**vars(e), "says": health.sentence(e, None)} for e in verdict.evidence]}
+
+    def train_rewind(run: str, owner: str, rate: float = 0.0) -> int:
+        """Rewind a run to its last healthy state, from which it goes on; returns the step.
+
+        Args:
+            run: the run's id.
+            owner: the token that train_start returned with it.
+            rate: the learning rate from there on; 0 leaves it, and then a CPU does again what it did.
+        """
+        return widgets.told(rewind, run, owner, rate)
+
     def train_rename(run: str, owner: str, name: str) -> dict:
         """Give a run another name; its id and its link stay.
 
@@ -359,9 +407,19 @@ def endpoints() -> None:
         granted = widgets.told(jobs.Limits.told).model_dump()
         return [{"name": s.name, "value": granted[s.name], "help": s.help} for s in specs(jobs.Limits)]
 
-    for function in (train_watch, train_list, train_go_on, train_extend, train_rename, train_keep, train_delete, train_limits):
+    for function in (
+        train_watch,
+        train_list,
+        train_health,
+        train_go_on,
+        train_extend,
+        train_rename,
+        train_keep,
+        train_delete,
+        train_limits,
+    ):
         gr.api(function, api_name=function.__name__, queue=False)
-    for function in (train_stop, train_pause):
+    for function in (train_stop, train_pause, train_rewind):
         gr.api(function, api_name=function.__name__)
     widgets.endpoint(train_mark, gr.Image(visible=False))
 

@@ -13,6 +13,7 @@ import gradio as gr
 
 from .. import config, data, files, jobs, model, sweep
 from ..config import ConfigError, Run
+from ..engine import Engine
 from . import runs, widgets, words
 
 FIRST_SHOWN = ("model.latent", "train.batch", "train.lr", "seed")  # the few that matter; the rest is in a fold
@@ -118,7 +119,7 @@ def _uploads() -> Path:
     return files.home() / "uploads"
 
 
-def tab(train: Train, t: gr.I18n, place: gr.Tab) -> runs.View:
+def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine) -> runs.View:
     """Lays out the tab in its `place`; returns the view of a run, which the page's load and the Explore tab need."""
     presets = list(model.presets())
     changes = gr.State({})
@@ -157,7 +158,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab) -> runs.View:
                 )
             granted = gr.Markdown(elem_id="train-limits")
         with gr.Column(scale=7, min_width=320, elem_classes="shows"):
-            view = runs.View(t)
+            view = runs.View(t, engine)
 
     def begin_run(source: str, preset: str, budget: float, unit: str, changes: dict, over: str, kept: dict, request: gr.Request):
         visitor = str(kept.get("visitor") or files.token())
@@ -229,6 +230,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab) -> runs.View:
     gr.on([source.change, budget.change, unit.change], **tell)
     preset.change(dict, None, changes, **quiet).then(**tell)
     _endpoints(train)
+    view.moments.endpoints()
     return view
 
 
