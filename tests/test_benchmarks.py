@@ -8,10 +8,11 @@ import json
 import random
 import sys
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks import explore, report, tables
+from benchmarks import directions, explore, report, tables
 
 KEPT = json.loads(report.RESULTS.read_text("utf-8")) if report.RESULTS.exists() else {}
 ROWS = [pytest.param(row, id=f"{name}: {row['name']}") for name, result in KEPT.items() for row in result["rows"]]
@@ -149,3 +150,37 @@ def test_a_drag_is_right_only_with_the_picture_of_its_last_values(tmp_path, monk
 
     assert explore.exact([end((3.0, 0.0), (3.0, 0.0)), end((-3.0, 0.0), (-3.0, 0.0))]) == (2, 0)
     assert explore.exact([end((3.0, 0.0), (-3.0, 0.0))]) == (0, 0)  # a last value that was lost
+
+
+def codes(count=2000, seed=0):
+    """Three factors, one of them a class, and codes that each hold one of them, a fourth that holds nothing."""
+    rng = np.random.default_rng(seed)
+    known = {"x": rng.uniform(size=count), "y": rng.uniform(size=count), "kind": rng.integers(0, 4, count)}
+    return np.stack([known["y"], known["kind"] + 0.1 * rng.normal(size=count), 3 * known["x"], rng.normal(size=count)], 1), known
+
+
+@pytest.mark.parametrize("score", [directions.gap, directions.disentanglement])
+def test_a_score_is_high_where_each_code_holds_one_factor_and_low_where_they_are_mixed(score):
+    one_each, known = codes()
+    turn = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]) / 2  # each in all, to the same extent
+    mixed = (one_each - one_each.mean(0)) / one_each.std(0) @ turn
+    assert score(one_each, known) > 0.75
+    assert score(mixed, known) < 0.4
+    nothing = np.random.default_rng(2).normal(size=one_each.shape)
+    assert score(nothing, known) < 0.1
+
+
+def test_amounts_along_directions_that_are_not_square_to_each_other():
+    ways = np.array([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0]])
+    wanted = np.array([[2.0, -1.0], [0.0, 3.0]])
+    np.testing.assert_allclose(directions.amounts(wanted @ ways + [0, 0, 5], ways), wanted, atol=1e-12)
+
+
+def test_a_named_factor_becomes_the_place_of_its_classes():
+    one_each, known = codes()
+    found = directions.targets(one_each, known)
+    assert torch.equal(found["x"], torch.from_numpy(known["x"]).float())
+    places = [set(found["kind"][torch.from_numpy(known["kind"] == k)].tolist()) for k in range(4)]
+    assert [len(p) for p in places] == [1] * 4
+    order = [p.pop() for p in places]
+    assert order in (sorted(order), sorted(order, reverse=True))

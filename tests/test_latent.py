@@ -185,7 +185,7 @@ def test_a_conditional_model_shows_its_own_classes(all_made):
     [
         ("labels", "labels: there is nothing"),
         ("measured", "measured: there is nothing"),
-        ("x", "'x' is not one of best, measured, labels, pca, closed, jacobian"),
+        ("x", "'x' is not one of best, labels, measured, pca, closed, jacobian"),
     ],
 )
 def test_a_method_that_cannot_be_used_is_refused_in_a_sentence(method, says):

@@ -13,9 +13,10 @@ from .names import Word, words
 from .truth import DirectionsError, Known, reader
 
 UNSUPERVISED = {"pca": pca, "closed": closed, "jacobian": jacobian}
-SUPERVISED = ("measured", "labels")  # by what can be read off a picture, by what is known of the data
+SUPERVISED = ("labels", "measured")  # by what is known of the data, by what can be read off a picture
 METHODS = ("best", *SUPERVISED, *UNSUPERVISED)
 FAINT = 0.1  # of the strongest direction's effect: what does less is no slider
+LEFT = 0.3  # of a direction's length: what must be left of it once it leaves alone what others do
 SAME = 0.5  # of a direction's squared effect: what others may do as well before it is left out
 
 
@@ -46,9 +47,9 @@ def directions(
     """At most `count` directions by one of METHODS, of the largest effect first.
 
     `measures` (a modality's) says what can be read off x: by it "measured" finds directions, and those of every method get their names.
-    `known` is what "labels" learns from. "best" takes what "measured" found, and "labels" where `known` is given, as far as each does what
-    it is named after; then the strongest of the other methods, leaving out what is done already. Raises DirectionsError for a method that
-    is not there, or that finds nothing."""
+    `known` is what "labels" learns from. "best" takes what "labels" found, where `known` is given, and "measured", as far as each does what
+    it is named after; then the strongest of the other methods, turned so that they leave that alone; each time without what is done
+    already. Raises DirectionsError for a method that is not there, or that finds nothing."""
     if method not in METHODS:
         raise DirectionsError(f"directions: {method!r} is not one of {', '.join(METHODS)}")
     read: dict[str, Measures] = {} if measures is None else {"measured": measures}
@@ -57,14 +58,12 @@ def directions(
     if method in SUPERVISED and method not in read:
         raise DirectionsError(f"{method}: there is nothing about what this model makes that can be read off it and followed")
     seen = look(model, read, seed)
-    found = [f for name in SUPERVISED if name in read and method in (name, "best") for f in _confirmed(seen, name)]
-    asked = [name for name in UNSUPERVISED if method in (name, "best")]
-    plain = [_Found(v, _effect(seen, v), name) for name in asked for v in UNSUPERVISED[name](seen, count)]
-    found.sort(key=lambda f: -f.effect)
-    plain.sort(key=lambda f: -f.effect)
-    # of a model that always makes the same nothing is kept
-    kept = _merged(seen, found + plain, count) if method == "best" else []
-    kept = kept or (found + plain)[:count]
+    kept = _merged(seen, [f for name in SUPERVISED if name in read and method in (name, "best") for f in _confirmed(seen, name)], count)
+    if method == "best":
+        kept = _merged(seen, kept + _rest(seen, kept, count), count)
+    if method in UNSUPERVISED or (method == "best" and not kept):  # of a model that always makes the same nothing is kept
+        plain = method if method in UNSUPERVISED else "jacobian"
+        kept = [_Found(v, _effect(seen, v), plain) for v in UNSUPERVISED[plain](seen, count)]
     if not kept:
         raise DirectionsError(f"{method}: no direction was found that changes one thing more than all else")
     kept = sorted(_named(seen, kept), key=lambda f: -f.effect)
@@ -89,21 +88,36 @@ def _effect(seen: Look, vector: Tensor) -> float:
 
 
 def _confirmed(seen: Look, method: str) -> list[_Found]:
-    """The directions of a supervised method that do, on samples held out, what they are named after."""
+    """The directions of a supervised method that do, on samples held out, what they are named after; the strongest first."""
     reading = seen.readings[method]
     vectors = steered(reading)
-    said = words(seen, reading, vectors)
-    return [
-        _Found(w.sign * v, _effect(seen, v), method, reading.names[k])
-        for k, (v, w) in enumerate(zip(vectors, said, strict=True))
-        if w.measure == k
-    ]
+    said = enumerate(zip(vectors, words(seen, reading, vectors), strict=True))
+    found = [_Found(w.sign * v, _effect(seen, v), method, reading.names[k]) for k, (v, w) in said if w.measure == k]
+    return sorted(found, key=lambda f: -f.effect)
+
+
+def _rest(seen: Look, kept: list[_Found], count: int) -> list[_Found]:
+    """Directions of the other methods, the strongest first, that leave alone what those of `kept` are named after: square to the slopes
+    of these measures."""
+    readings = [(seen.readings[f.method], f.name) for f in kept]
+    slopes = [reading.slopes[:, reading.names.index(name)] for reading, name in readings]
+    flat = torch.eye(len(seen.effect), dtype=torch.float64)
+    if slopes:
+        across = torch.linalg.qr(torch.stack(slopes, 1)).Q
+        flat = flat - across @ across.T
+    left = replace(seen, effect=flat @ seen.effect @ flat)
+    found = []
+    for method, find in UNSUPERVISED.items():
+        for vector in find(left, count) @ flat:
+            if vector.norm() > LEFT:
+                found.append(_Found(vector / vector.norm(), _effect(seen, vector / vector.norm()), method))
+    return sorted(found, key=lambda f: -f.effect)
 
 
 def _merged(seen: Look, found: list[_Found], count: int) -> list[_Found]:
     """The first `count` that are not FAINT, of which each does most of its work alone: at least 1 - SAME of its squared effect is not what
     a mix of those before it does as well, with E_z[J^T J] as the inner product."""
-    strongest = max(f.effect for f in found)
+    strongest = max((f.effect for f in found), default=0.0)
     kept: list[_Found] = []
     basis = torch.zeros(0, len(seen.effect), dtype=torch.float64)  # orthonormal in that product
     for f in found:
@@ -112,9 +126,7 @@ def _merged(seen: Look, found: list[_Found], count: int) -> list[_Found]:
         if f.effect > FAINT * strongest and own >= (1 - SAME) * f.effect**2:
             kept.append(f)
             basis = torch.cat([basis, (rest / own**0.5)[None]])
-        if len(kept) == count:
-            break
-    return kept
+    return kept[:count]
 
 
 def _named(seen: Look, found: list[_Found]) -> list[_Found]:
