@@ -21,6 +21,7 @@ TITLES = {
     "curves": "A curve of 100,000 points that goes on",
     "train": "Training throughput",
     "minute": "One minute of training",
+    "health": "A run's health in one word: runs broken on purpose, and presets as shipped",
     "inversion": "Back from a picture: a real digit to its latent",
 }
 

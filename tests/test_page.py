@@ -12,6 +12,7 @@ from hostile import BLUE, RED, WHITE, png, zipped
 from PIL import Image
 
 from aigc_demo import checkpoint, files
+from aigc_demo.engine import Request
 from aigc_demo.modalities.image import Modality
 
 pytestmark = pytest.mark.browser
@@ -26,6 +27,10 @@ DRAWN = """(want) => {
   const drawn = document.querySelector('.pad')?.dataset.drawn, state = drawn && JSON.parse(drawn);
   return state && Object.entries(want).every(([key, value]) => JSON.stringify(state[key]) === JSON.stringify(value));
 }"""
+GREY = """() => {
+  const canvas = document.querySelector('.moment canvas');
+  return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data].filter((_, i) => i % 4 === 0);
+}"""  # the pixels of the one latent beside the slider of time
 IN_THE_MIDDLE = """() => {
   const cells = document.querySelectorAll('.lattice canvas');
   return cells[(cells.length - 1) / 2].toDataURL() === document.querySelector('canvas.hero').toDataURL();
@@ -127,6 +132,13 @@ def toast(page):
     page.locator(".toast-close").last.click()
     sentence.wait_for(state="detached")
     return told
+
+
+def moment(page, condition):
+    """What the one latent beside the slider of time shows, once a condition on it holds: what was asked for, and the picture."""
+    told = "() => JSON.parse(document.querySelector('.moment').dataset.drawn || 'null')"
+    page.wait_for_function(f"() => {{ const drawn = ({told})(); return drawn && ({condition}); }}")
+    return page.evaluate(told), page.locator(".moment canvas").evaluate("(one) => one.toDataURL()")
 
 
 def unfold(page, title):
@@ -332,10 +344,26 @@ def test_a_run_is_followed_by_its_link_and_stopped_by_its_owner_alone(visit, sit
     assert site.state(id) == "stopped"
     assert not page.locator("#train-stop").is_visible()
 
+    page.locator(".light summary").click()
+    assert re.fullmatch("Warming up|Healthy|Plateaued.*", page.locator(".light strong").inner_text())
+    assert all("the data" in text or "gained" in text for text in page.locator(".light li").all_inner_texts())
+    assert page.locator(".light li").count() >= 1
+    assert not page.locator("#train-rewind").is_visible(), "nothing is wrong"
     assert faults(page) == []
+    before = moment(page, "true")
     last = sample_picture(page)
     page.locator("#train-when input[type=range]").fill("0")
     page.wait_for_function("(last) => document.querySelector('#train-picture img').src !== last", arg=last)
+    first = moment(page, "drawn.step === 0")
+    assert [first[0][k] for k in ("seed", "x", "y", "label")] == [before[0][k] for k in ("seed", "x", "y", "label")], "the latent is held"
+    page.locator(".moment [name=x]").fill("1.5")
+    moved = moment(page, "drawn.x === 1.5")
+    assert moved[0]["step"] == 0
+    assert len({before[1], first[1], moved[1]}) == 3
+    found = checkpoint.read(site.home / "runs" / id / "marks" / "000000000")
+    asked = Request(found.name, moved[0]["seed"], label=moved[0]["label"] or 0, place=(1.5, 0.0))
+    drawn_by_the_engine = site.engine.draw([asked], name=found)[0].item
+    assert page.evaluate(GREY) == drawn_by_the_engine[0].flatten().tolist()
 
     page.locator("#train-explore").click()
     right(site, page, checkpoint=id)

@@ -35,7 +35,7 @@ function show(answer, asked) {
   select.hidden = answer.classes.length === 0;
   $('.at').textContent = at;
   $('canvas').setAttribute('aria-label', `${say('picture', { seed: asked.seed })}, ${at}`);
-  box.dataset.drawn = JSON.stringify({ ...asked, step: answer.step });
+  box.dataset.drawn = JSON.stringify({ ...asked, step: answer.step, label: select.length ? Number(select.value) : null });
 }
 
 async function draw() {
