@@ -330,7 +330,7 @@ JUNK = [
 @pytest.mark.parametrize("payload", JUNK, ids=lambda value: str(value)[:50])
 def test_the_pictures_own_functions_answer_junk_with_a_sentence(pad, site, payload):
     own = {"shelf", "open", "live", "neighbours", "numbers", "save", "command"}
-    views = {"map_tile", "map_place", "map_data", "invert", "invert_progress", "pair"}
+    views = {"map_tile", "map_place", "map_data", "invert", "invert_progress", "pair", "export_file"}
     views |= {"walk_frames", "walk_at", "walk_along", "walk_sum", "walk_film"}
     assert set(pad.functions) == own | views
     for function in pad.functions:
