@@ -129,9 +129,10 @@ def differing(shown: list[Row]) -> tuple[list[str], dict[str, Any]]:
 
 
 def table(ids: Iterable[str], group: str = "", judge: Judge | None = None) -> dict[str, Any]:
-    """The table as JSON: {"runs": a dict each, "columns": the settings that differ, "same": those changed alike in all}; of one `group`
-    where that is named."""
-    shown = [r for r in rows(ids, judge) if not group or r.run.group == group]
+    """The table as JSON: {"runs": a dict each, "columns": the settings that differ, "same": those changed alike in all, "groups": that the
+    runs of `ids` are of}; with the runs of one `group` alone where that is named."""
+    every = rows(ids, judge)
+    shown = [r for r in every if not group or r.run.group == group]
     columns, same = differing(shown)
     made = [
         {
@@ -154,7 +155,8 @@ def table(ids: Iterable[str], group: str = "", judge: Judge | None = None) -> di
         }
         for r in shown
     ]
-    return {"runs": made, "columns": columns, "same": same}
+    groups = list(dict.fromkeys(r.run.group for r in every if r.run.group))
+    return {"runs": made, "columns": columns, "same": same, "groups": groups}
 
 
 def equal(ids: Iterable[str], by: By, at: float) -> list[dict[str, Any]]:

@@ -49,7 +49,7 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/train_rename": ("run", "owner", "name"),
     "/train_keep": ("run", "owner", "keep"),
     "/train_delete": ("run", "owner"),
-    "/runs_list": ("opened",),
+    "/runs_list": ("opened", "group"),
     "/runs_curves": ("run", "have"),
     "/runs_pair": ("a", "b", "by", "at"),
     "/data_sources": (),
@@ -107,8 +107,9 @@ def learns(client, id):
 def test_a_small_sweep(client, site):
     made = client.predict("vae:tiny", "train.lr=1e-3,2e-3", "digits", 1, "minutes", '{"model.latent": 3}', "me", api_name="/train_sweep")
     try:
-        table = client.predict(json.dumps([one["id"] for one in made["runs"]]), api_name="/runs_list")
-        own = {row["id"]: row for row in table["runs"] if row["group"] == made["group"]}
+        table = client.predict(json.dumps([one["id"] for one in made["runs"]]), made["group"], api_name="/runs_list")
+        own = [row["id"] for row in table["runs"]]
+        assert table["columns"] == ["train.lr"]
         assert {site.run(id)["train"]["lr"] for id in own} == {1e-3, 2e-3}
         assert {site.run(id)["model"]["latent"] for id in own} == {3}
     finally:

@@ -34,7 +34,9 @@ def test_the_table_shows_what_differs_and_what_was_best(home):
     assert (rows["fast"]["steps"], rows["fast"]["seconds"], rows["fast"]["preset"], rows["fast"]["group"]) == (40, 20, "vae:tiny", "rates")
     assert not rows["fast"]["live"]
     assert [r["id"] for r in compare.table(compare.shared(), "rates")["runs"]] == [r["id"] for r in table["runs"]]
-    assert compare.table(compare.shared(), "other")["runs"] == []
+    made("other", **{"model.latent": 3})
+    assert compare.table(compare.shared(), "other") == {"runs": [], "columns": [], "same": {}, "groups": ["rates"]}
+    assert compare.table(compare.shared(), "rates")["columns"] == ["train.lr"]
     json.dumps(table)
     assert {r["health"] for r in table["runs"]} == {""}
     judged = compare.table(["slow", "fast"], judge=lambda points: f"{len(points)} points")

@@ -113,6 +113,13 @@ def in_train(page):
     return page
 
 
+def in_compare(page):
+    """The page with the tab Compare open, once its table is there."""
+    page.get_by_role("tab").nth(2).click()
+    page.locator(".compare tbody tr").first.wait_for()
+    return page
+
+
 def choose(page, label, option):
     """Chooses an option, by its first words, of one of Gradio's dropdowns."""
     page.get_by_label(label, exact=True).click()
@@ -401,7 +408,33 @@ def test_a_setting_that_cannot_be_used_is_one_sentence(visit, site):
     page.wait_for_function("() => document.querySelector('#train-command .cm-content').textContent.includes('train.budget')")
     page.locator("#train-start").click()
     assert toast(page) == "train.budget: 0 is not above 0.0"
+    page.get_by_label("Train for", exact=True).fill("1")
+    page.get_by_label("Try several values").fill("model.latent=2..4")
+    page.wait_for_function("() => document.querySelector('#train-command .cm-content').textContent.includes('a range has no end')")
+    page.locator("#train-start").click()
+    assert toast(page).startswith("--over model.latent: a range has no end of values")
     assert set((site.home / "runs").iterdir()) == runs
+
+
+def test_a_small_grid_is_trained_and_compared(visit, site):
+    page = in_train(visit())
+    choose(page, "Kind of model", "vae:tiny")
+    choose(page, "Unit", "steps")
+    page.get_by_label("Train for", exact=True).fill("30")
+    unfold(page, "More settings")
+    page.get_by_label("Try several values").fill("model.latent=2,3")
+    unfold(page, "The command that does the same")
+    line = "aigc sweep vae:tiny --steps 30 --data digits --over model.latent=2,3"
+    page.wait_for_function("(line) => document.querySelector('#train-command .cm-content').textContent === line", arg=line)
+    page.locator("#train-start").click()
+    says(page, "Done · step 30")
+    in_compare(page)
+    group = page.locator(".compare .groups option").nth(1).get_attribute("value")
+    page.locator(".compare .groups").select_option(group)
+    page.wait_for_function("() => document.querySelectorAll('.compare tbody tr').length === 2")
+    assert sorted(page.locator(".compare tbody td:nth-child(5)").all_inner_texts()) == ["2", "3"]
+    assert page.locator(".compare tbody input:checked").count() == 2
+    page.wait_for_function("() => document.querySelectorAll('.compare tbody tr.live').length === 0")
 
 
 def test_pictures_of_ones_own(visit, site, tmp_path):
@@ -441,13 +474,6 @@ def test_pictures_of_ones_own(visit, site, tmp_path):
 
 
 # -- compare
-
-
-def in_compare(page):
-    """The page with the tab Compare open, once its table is there."""
-    page.get_by_role("tab").nth(2).click()
-    page.locator(".compare tbody tr").first.wait_for()
-    return page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

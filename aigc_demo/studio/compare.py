@@ -16,10 +16,11 @@ MOST_OPENED = 200  # addresses that a page may ask about at once
 
 
 def table(asked: Any) -> dict[str, Any]:
-    """The runs that nobody owns, and those of {"opened": [id, ...]}, which are secrets."""
-    opened = asked.get("opened") if isinstance(asked, dict) else None
+    """The runs that nobody owns, and those of {"opened": [id, ...]}, which are secrets; of one "group" alone where that is named."""
+    asked = asked if isinstance(asked, dict) else {}
+    opened, group = asked.get("opened"), str(asked.get("group") or "")[:64]
     ids = [str(id)[:64] for id in opened[:MOST_OPENED]] if isinstance(opened, list) else []
-    return compare.table([*ids, *compare.shared()], judge=health.word)
+    return compare.table([*ids, *compare.shared()], group, health.word)
 
 
 def pair(asked: Any) -> dict[str, Any]:
@@ -43,11 +44,12 @@ def tab() -> gr.HTML:
 
 
 def _endpoints() -> None:
-    def runs_list(opened: str = "[]") -> dict:
+    def runs_list(opened: str = "[]", group: str = "") -> dict:
         """List runs side by side: settings that differ, steps, seconds, best held-out value and state.
 
         Args:
             opened: a JSON list of addresses of runs, beside those that nobody owns.
+            group: only the runs of this group, such as a sweep's.
         """
         try:
             ids = json.loads(opened)
@@ -55,7 +57,7 @@ def _endpoints() -> None:
             ids = None
         if not isinstance(ids, list):
             raise gr.Error("opened: not a JSON list of runs' addresses", title="", print_exception=False)
-        return widgets.told(table, {"opened": ids})
+        return widgets.told(table, {"opened": ids, "group": group})
 
     def runs_curves(run: str, have: str = "null") -> dict:
         """The curves of a run in at most 500 rows a chart: mean step, mean seconds, and mean, least and largest value of each name.

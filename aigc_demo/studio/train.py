@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -96,14 +97,18 @@ class Train:
             raise ConfigError(f"memory: such a run needs about {needs:.1f} GB, of {limits.memory:g} GB that this server grants; {smaller}")
         return jobs.start(run, visitor, limits)
 
+    def grid(self, source: str, preset: str, budget: float, unit: str, changes: dict[str, Any], over: list[str]) -> sweep.Sweep:
+        """The grid that the form describes. Raises ConfigError, sweep.SweepError."""
+        given = {"data.source": self.place(source), "train.budget": budget, "train.unit": unit}
+        return sweep.planned(preset, over, {k: v for k, v in changes.items() if k != "group"} | given)
+
     def start_each(
         self, source: str, preset: str, budget: float, unit: str, changes: dict[str, Any], over: list[str], visitor: str
     ) -> tuple[str, list[tuple[str, str]]]:
         """Starts a run for each combination of `over`, such as ["train.lr=1e-4,2e-4"]; returns their group, and an id and a token each.
 
         All are checked, and there must be room for all, before any starts."""
-        given = {"data.source": self.place(source), "train.budget": budget, "train.unit": unit}
-        grid = sweep.planned(preset, over, {k: v for k, v in changes.items() if k != "group"} | given)
+        grid = self.grid(source, preset, budget, unit, changes, over)
         every = sweep.Grid(grid, {}).all
         most = jobs.Limits.told().each
         if len(every) > most:
@@ -152,7 +157,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine) -> runs.View:
                 over = gr.Textbox(label=t("train.over"), info=t("train.over.about"), lines=1, elem_id="train-over")
 
             with gr.Accordion(t("train.headless"), open=False, elem_classes="fold"):
-                begins = _line(train)(source.value, preset.value, budget.value, unit.value, {})
+                begins = _line(train)(source.value, preset.value, budget.value, unit.value, {}, "")
                 command = gr.Code(
                     begins, language=None, show_label=False, interactive=False, elem_id="train-command", lines=1, wrap_lines=True
                 )
@@ -225,9 +230,9 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine) -> runs.View:
         **view.poll, **widgets.LIVE
     )
     view.wire()
-    form = [source, preset, budget, unit, changes]
+    form = [source, preset, budget, unit, changes, over]
     tell.update(fn=_line(train), inputs=form, outputs=command, **widgets.LIVE)
-    gr.on([source.change, budget.change, unit.change], **tell)
+    gr.on([source.change, budget.change, unit.change, over.change], **tell)
     preset.change(dict, None, changes, **quiet).then(**tell)
     _endpoints(train)
     view.moments.endpoints()
@@ -254,9 +259,13 @@ def _fields(chosen: str, changes: gr.State, t: gr.I18n, tell: dict[str, Any]) ->
 
 
 def _line(train: Train):
-    def line(source: str, preset: str, budget: float, unit: str, changes: dict) -> str:
+    def line(source: str, preset: str, budget: float, unit: str, changes: dict, over: str) -> str:
         try:
-            return runs.again(train.plan(source, preset, budget, unit, changes))
+            told, tried = runs.again(train.plan(source, preset, budget, unit, changes)), over.split()
+            if tried:
+                train.grid(source, preset, budget, unit, changes, tried)
+                told = " ".join([told.replace("aigc train", "aigc sweep", 1), *(f"--over {shlex.quote(text)}" for text in tried)])
+            return told
         except (ValueError, OSError) as error:
             return f"# {widgets.sentence(error)}".replace("\n", "\n# ")
 

@@ -13,7 +13,7 @@ scroll.append(sheet);
 whole.replaceChildren(none, groups, scroll, same, curvesBox, beside);
 const over = charts(curvesBox, (id, have) => server.news({ run: id, have }), true);
 
-let found = { runs: [], columns: [], same: {} };
+let found = { runs: [], columns: [], same: {}, groups: [] };
 let ticked = null;                                   // ids, in the order of their ticks
 let order = { key: 'begun', up: false };
 const settings = { by: 'steps', at: 1 };             // at: a share of the way of the longer one
@@ -45,8 +45,6 @@ function sorted(runs) {
   });
 }
 
-const shown = () => found.runs.filter((r) => !groups.value || r.group === groups.value);
-
 function rows() {
   const all = columns(), head = make('tr');
   head.append(make('th'), ...all.map((c) => {
@@ -59,7 +57,7 @@ function rows() {
     th.append(button);
     return th;
   }));
-  const body = sorted(shown()).map((r) => {
+  const body = sorted(found.runs).map((r) => {
     const row = make('tr', r.live ? 'live' : ''), first = make('td'), tick = make('input'), at = ticked.indexOf(r.id);
     tick.type = 'checkbox';
     tick.checked = at >= 0;
@@ -155,15 +153,17 @@ way.addEventListener('click', () => { settings.by = settings.by === 'steps' ? 's
 
 // -- the server's word
 
-let timer = 0;
+let timer = 0, turn = 0;
 async function ask() {
   clearTimeout(timer);
-  const answer = await server.table({ opened: (props.value && props.value.opened) || [] }).catch(() => null);
+  const mine = ++turn;
+  const answer = await server.table({ opened: (props.value && props.value.opened) || [], group: groups.value }).catch(() => null);
+  if (mine !== turn) return;  // another group was asked for meanwhile
   if (answer && answer.runs) {
     found = answer;
-    if (!ticked) ticked = found.runs.slice(0, 2).map((r) => r.id);
+    if (!ticked) ticked = found.runs.slice(0, groups.value ? MOST : 2).map((r) => r.id);
     ticked = ticked.filter((id) => found.runs.some((r) => r.id === id));
-    const names = [...new Set(found.runs.map((r) => r.group).filter(Boolean))];
+    const names = found.groups;
     if (groups.dataset.names !== String(names)) {
       groups.dataset.names = String(names);
       const now = groups.value;
@@ -178,6 +178,6 @@ async function ask() {
   }
   if (found.runs.some((r) => r.live)) timer = setTimeout(() => (whole.offsetParent ? ask() : null), REFRESH);
 }
-groups.addEventListener('change', () => { ticked = shown().slice(0, MOST).map((r) => r.id); chosen(); });
+groups.addEventListener('change', () => { ticked = null; ask(); });
 ask();
 watch('value', ask);
