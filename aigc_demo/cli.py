@@ -305,9 +305,12 @@ def rewind(
 
 @app.command()
 def sample(
-    checkpoint: Annotated[str, typer.Argument(help="A checkpoint's name or folder, or a run's name.")],
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint's name or folder, or a run's name; none where --recipe names it.")] = "",
     n: Annotated[int, typer.Option("--n", min=1, max=1_000_000, help="How many.")] = 64,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same samples.")] = 0,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A picture that this program wrote: draws it again, and nothing else.")
+    ] = None,
     index: Annotated[int, typer.Option(min=0, help="The first sample's number within the seed.")] = 0,
     out: Annotated[Path, typer.Option("-o", "--out", help="A .png for one sheet, else a folder for one file a sample.")] = Path("grid.png"),
     label: Annotated[str, typer.Option("--class", help="A class's name or number, where the model is conditional.")] = "",
@@ -328,6 +331,11 @@ def sample(
     from . import checkpoint as checkpoints, engine, files
     from .config import ConfigError, parse
 
+    if recipe is not None:
+        _again(recipe, checkpoint, out, as_json)
+        return
+    if not checkpoint:
+        raise ConfigError("checkpoint: name one (aigc list shows them), or a file with --recipe")
     found = checkpoints.find(checkpoint, anywhere=True)
     chosen = _label(found, label)
     if out.suffix and out.suffix.lower() != ".png":
@@ -432,6 +440,29 @@ def invert(
         if as_json
         else "\n".join([*notes, f"off by {match.rmse:.1f} of 255 levels ({match.psnr:.1f} dB){drawn}, {match.seconds:.1f} s: {out}"])
     )
+
+
+def _again(recipe: Path, checkpoint: str, out: Path, as_json: bool) -> None:
+    """Draws what the recipe inside a file asks for, from `checkpoint` where one is named. Raises ConfigError and CheckpointError."""
+    from dataclasses import replace
+
+    from . import checkpoint as checkpoints, engine, files
+    from .config import ConfigError
+
+    try:
+        request, told = engine.recall(recipe.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{recipe}: {(error.strerror or 'cannot be read').lower()}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{recipe}: {str(error).removeprefix('file: ')}") from None
+    found = checkpoints.find(checkpoint or request.checkpoint, anywhere=bool(checkpoint))
+    kind = engine.Engine()
+    (made,) = kind.draw([replace(request, checkpoint=found.name)], name=found)
+    files.write_whole(out, kind.file(made))
+    same = told.get("digest") == found.digest and told.get("ways", kind.warm(found).ways) == kind.warm(found).ways
+    text = f"1 from {found.name}: {out}" + ("" if same else f"\nnot from the {found.name} that the file was drawn with, so it may differ")
+    shown = {"out": str(out), "n": 1, "seed": request.seed, "checkpoint": found.name, "digest": found.digest, "same": same}
+    typer.echo(json.dumps(shown) if as_json else text)
 
 
 def _numbers(flag: str, text: str, kind: type) -> list:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from . import checkpoint as checkpoints, latent
+from . import checkpoint as checkpoints, latent, modality
 from .checkpoint import Checkpoint, CheckpointError
 from .config import ConfigError, Fields, check
-from .modality import Modality
 from .model import Model, draw_latents
 from .provenance import label
 
@@ -27,6 +29,8 @@ SPAN = 8.0  # how far a slider or a latent's number may go, in standard deviatio
 FAR = 1_000_000  # how far a place on the lattice may lie from its middle
 DIGITS = 5  # decimals of a pinned latent's numbers: far below what a pixel of 8 bits can show
 AT_ONCE = 64  # samples in one forward pass
+CHUNK = 16  # samples of a strip in one forward pass: whoever waits for one picture waits no longer than these take
+STRIP_SECONDS = 0.25  # of computing that one strip may take; what a slower model draws in that time is the strip
 
 
 class Superseded(Exception):
@@ -68,6 +72,44 @@ class Request:
         numbers = {i: round(max(-SPAN, min(SPAN, v)), DIGITS) for i, v in enumerate(z.flatten().tolist())}
         return replace(self, numbers=numbers, sliders=(), place=None)
 
+    def at(self, axis: str, value: float) -> Request:
+        """This request with one of its amounts changed: axis is `sliders.K` or `numbers.K` (K from 0), or `sampling.NAME`.
+
+        Raises ConfigError for another axis; whether the checkpoint has it is checked when it is drawn."""
+        kind, _, key = axis.partition(".")
+        if kind == "sampling" and key:
+            return replace(self, sampling={**self.sampling, key: value})
+        if kind not in ("sliders", "numbers") or not key.isascii() or not key.isdigit() or len(key) > 4:
+            raise ConfigError(f"axis: {axis[:40]!r} is not one of sliders.K, numbers.K and sampling.NAME")
+        k = int(key)
+        if kind == "numbers":
+            return replace(self, numbers={**self.numbers, k: value})
+        amounts = [*self.sliders, *[0.0] * (k + 1 - len(self.sliders))]
+        amounts[k] = value
+        return replace(self, sliders=tuple(amounts))
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Request:
+        """The request that JSON describes: a recipe, or what a page sends. Raises ConfigError for what cannot be one."""
+        try:
+            label, place = values.get("label"), values.get("place")
+            return cls(
+                str(values["checkpoint"]),
+                int(values.get("seed", 0)),
+                int(values.get("index", 0)),
+                tuple(float(v) for v in values.get("sliders", ())),
+                {int(k): float(v) for k, v in dict(values.get("numbers") or {}).items()},
+                None if label is None else int(label),
+                dict(values.get("sampling") or {}),
+                None if place is None else tuple(float(v) for v in place),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(
+                "this describes no sample: it needs checkpoint, and may have seed, index, place, sliders, numbers, label and sampling"
+            ) from None
+
     def recipe(self, digest: str) -> dict[str, Any]:
         """What a file carries so that the sample can be drawn again."""
         return {**{k: v for k, v in asdict(self).items() if v not in ((), {}, None)}, "digest": digest}
@@ -93,9 +135,27 @@ class Warm:
     methods: tuple[str, ...]
     names: tuple[str, ...]
 
+    @cached_property
+    def ways(self) -> str:
+        """The hash of the directions, to tell a slider's amount along them from one along others."""
+        return hashlib.sha256(self.directions.float().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+
     @property
     def bytes(self) -> int:
         return sum(p.numel() * p.element_size() for p in self.model.state_dict().values() if not p.is_meta)
+
+
+def recall(data: bytes) -> tuple[Request, dict[str, str]]:
+    """What a file that this program wrote was drawn from: the request, and the hashes that it names (digest, and ways: see Warm.ways).
+
+    Raises ConfigError where the file has no recipe inside, or not that of one sample."""
+    said = label.read(data)
+    recipe = (said and said.recipe) or modality.recipe_of(data)
+    if recipe is None:
+        raise ConfigError("file: there is no recipe inside: this program did not write it, or another one saved it again")
+    if "samples" in recipe:
+        raise ConfigError(f"file: it shows {recipe['samples']} samples, not one")
+    return Request.of(recipe), {k: recipe[k] for k in ("digest", "ways") if isinstance(recipe.get(k), str)}
 
 
 class Engine:
@@ -108,6 +168,7 @@ class Engine:
         self._loading = threading.Lock()
         self._compute = threading.Lock()  # a forward pass uses all cores: two at once only slow each other
         self._newest: OrderedDict[str, int] = OrderedDict()
+        self._pace: dict[str, float] = {}  # by content hash: seconds a sample took in the last pass
         self._count = itertools.count(1)
 
     def warm(self, name: str | Checkpoint) -> Warm:
@@ -144,6 +205,47 @@ class Engine:
 
         Requests with a `session` are dropped with Superseded when a newer call of that session arrives before they are computed. Raises
         CheckpointError, and ConfigError for a label, a slider or a setting that the model does not have."""
+        ticket = self._ticket(session)
+        if not requests:
+            return []
+        warm = self.warm(name or requests[0].checkpoint)
+        latents, labels, sampling = self._inputs(warm, requests)
+        items = []
+        for i in range(0, len(requests), AT_ONCE):
+            part = slice(i, i + AT_ONCE)
+            items.append(self._forward(warm, latents[part], None if labels is None else labels[part], sampling, session, ticket)[0])
+        return [Sample(item, r, warm.checkpoint.digest) for item, r in zip(torch.cat(items), requests, strict=True)]
+
+    def strip(self, request: Request, axis: str, values: Sequence[float], session: str | None = None) -> list[Sample]:
+        """Samples of `request` with its amount along `axis` (see Request.at) at each of `values`, as `in_time` draws them."""
+        return self.in_time([request.at(axis, v) for v in values], session)
+
+    def in_time(self, requests: Sequence[Request], session: str | None = None) -> list[Sample]:
+        """Samples of the first so many of `requests` as STRIP_SECONDS of computing allow: few, or none, of a model that takes its time.
+
+        So give those that matter most first. Another visitor's picture gets in between two passes. A sample differs from one that is drawn
+        alone by float rounding only (1 of 255 at most). Raises as `draw`; the requests may differ in their sampling settings."""
+        ticket = self._ticket(session)
+        if not requests:
+            return []
+        warm = self.warm(requests[0].checkpoint)
+        digest = warm.checkpoint.digest
+        if digest not in self._pace:  # nothing was drawn yet: twice, as the first also warms up
+            for _ in range(2):
+                self._forward(warm, *self._inputs(warm, requests[:1]), session, ticket)
+        pace, left = self._pace[digest], STRIP_SECONDS
+        drawn: list[Sample] = []
+        while len(drawn) < len(requests) and left >= pace:
+            rest = requests[len(drawn) : len(drawn) + min(CHUNK, int(left / pace))]
+            alike = itertools.groupby(rest, key=lambda r: r.sampling)  # one pass shares its sampling settings
+            asked = list(next(alike)[1])
+            items, seconds = self._forward(warm, *self._inputs(warm, asked), session, ticket)
+            drawn += [Sample(item, r, digest) for item, r in zip(items, asked, strict=True)]
+            left -= seconds
+        return drawn
+
+    def _ticket(self, session: str | None) -> int:
+        """Notes that a call of `session` has come; a later one has a larger ticket."""
         ticket = next(self._count)
         if session is not None:
             with self._lock:
@@ -151,35 +253,38 @@ class Engine:
                 self._newest.move_to_end(session)
                 while len(self._newest) > 10_000:
                     self._newest.popitem(last=False)
-        if not requests:
-            return []
-        warm = self.warm(name or requests[0].checkpoint)
-        latents, labels, sampling = self._inputs(warm, requests)
-        items = []
-        for i in range(0, len(requests), AT_ONCE):
-            with self._compute:
-                if session is not None and self._newest.get(session, ticket) > ticket:
-                    raise Superseded
-                with torch.inference_mode():
-                    x = warm.model.sample(latents[i : i + AT_ONCE], sampling, None if labels is None else labels[i : i + AT_ONCE])
-                    items.append(warm.checkpoint.modality.decode(x.float().cpu()))
-        return [Sample(item, r, warm.checkpoint.digest) for item, r in zip(torch.cat(items), requests, strict=True)]
+        return ticket
+
+    def _forward(
+        self, warm: Warm, latents: Tensor, labels: Tensor | None, sampling: Fields, session: str | None, ticket: int
+    ) -> tuple[Tensor, float]:
+        """The items of one forward pass and its seconds; Superseded where the session has a newer ticket by the time it is its turn."""
+        with self._compute:
+            if session is not None and self._newest.get(session, ticket) > ticket:
+                raise Superseded
+            began = time.perf_counter()
+            with torch.inference_mode():
+                items = warm.checkpoint.modality.decode(warm.model.sample(latents, sampling, labels).float().cpu())
+            seconds = time.perf_counter() - began
+            self._pace[warm.checkpoint.digest] = seconds / len(latents)
+        return items, seconds
 
     def file(self, sample: Sample) -> bytes:
         """The sample as a file, with its recipe and its label inside. Raises CheckpointError, and LabelError for a provider's bad code."""
-        recipe = sample.request.recipe(sample.digest)
-        return label.put(self._modality(sample).write(sample.item, recipe), label.xmp(recipe))
+        warm = self._of(sample)
+        recipe = sample.request.recipe(sample.digest) | ({"ways": warm.ways} if any(sample.request.sliders) else {})
+        return label.put(warm.checkpoint.modality.write(sample.item, recipe), label.xmp(recipe))
 
-    def sheet(self, samples: Sequence[Sample], columns: int = 8) -> bytes:
-        """Samples of one checkpoint, in rows, as a labelled PNG that says what their recipes share. Raises as `file`."""
+    def sheet(self, samples: Sequence[Sample], columns: int = 8, format: str = "PNG") -> bytes:
+        """Samples of one checkpoint, in rows, as a labelled PNG, or WEBP, that says what their recipes share. Raises as `file`."""
         out = io.BytesIO()
-        Image.fromarray(self._modality(samples[0]).sheet(torch.stack([s.item for s in samples]), columns)).save(out, "PNG")
+        Image.fromarray(self._of(samples[0]).checkpoint.modality.sheet(torch.stack([s.item for s in samples]), columns)).save(out, format)
         recipes = [s.request.recipe(s.digest) for s in samples]
         shared = {k: v for k, v in recipes[0].items() if all(r.get(k) == v for r in recipes)}
         return label.put(out.getvalue(), label.xmp({**shared, "samples": len(samples), "columns": columns}))
 
-    def _modality(self, sample: Sample) -> Modality:
-        return (self._take(sample.digest) or self.warm(sample.request.checkpoint)).checkpoint.modality
+    def _of(self, sample: Sample) -> Warm:
+        return self._take(sample.digest) or self.warm(sample.request.checkpoint)
 
     def _inputs(self, warm: Warm, requests: Sequence[Request]) -> tuple[Tensor, Tensor | None, Fields]:
         """Latents (N, *latent), labels (N,) and the sampling settings of `requests`."""

@@ -41,6 +41,10 @@ class Modality(Protocol):
     def film(self, items: torch.Tensor, fps: int, kind: str) -> bytes:
         """Items (N, *shape) -> the bytes of a film that shows them one after another."""
 
+    @staticmethod
+    def recipe_of(data: bytes) -> dict[str, Any] | None:
+        """The recipe that `write` put into a file; None where there is none. A stranger's file is safe to ask."""
+
     def sheet(self, items: torch.Tensor, columns: int) -> Any:
         """Items (N, *shape) -> one uint8 array (height, width, 3) that shows them in rows."""
 
@@ -55,6 +59,16 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted(m.name for m in pkgutil.iter_modules(modalities.__path__)))
 
 
+def recipe_of(data: bytes) -> dict[str, Any] | None:
+    """The recipe inside a file that a modality wrote; None where there is none."""
+    found = (_kind(kind).recipe_of(data) for kind in kinds())
+    return next((recipe for recipe in found if recipe is not None), None)
+
+
+def _kind(name: str) -> type[Modality]:
+    return importlib.import_module(f"{__package__}.modalities.{name}").Modality
+
+
 def to_json(modality: Modality) -> dict[str, Any]:
     """`{"kind": "image", "size": 28, ...}`: what a checkpoint stores."""
     return {"kind": modality.kind, **asdict(modality)}
@@ -66,8 +80,7 @@ def from_json(stored: dict[str, Any]) -> Modality:
     kind = stored.pop("kind", None)
     if kind not in kinds():
         raise ValueError(f"modality: {kind!r} is not one of {', '.join(kinds())}")
-    build = importlib.import_module(f"{__package__}.modalities.{kind}").Modality
     try:
-        return build(**stored)
+        return _kind(kind)(**stored)
     except TypeError as error:
         raise ValueError(f"modality {kind}: {str(error).split(') ', 1)[-1]}") from None

@@ -182,12 +182,6 @@ def exact(ends: list[dict[str, Any]]) -> tuple[int, int]:
 
     from aigc_demo.engine import Engine, Request
 
-    def asked(end: dict[str, Any]) -> Request:
-        state = end["state"]
-        numbers = {int(k): v for k, v in (state.get("numbers") or {}).items()}
-        sliders, sampling = tuple(end["sliders"]), state.get("sampling") or {}
-        return Request(state["checkpoint"], state["seed"], state.get("index", 0), sliders, numbers, state.get("label"), sampling)
-
     def same(end: dict[str, Any], want: torch.Tensor) -> bool:
         side = want.shape[-1]  # want is (C, H, W), the canvas (H, W, 4)
         pixels = torch.frombuffer(bytearray(base64.b64decode(end["pixels"])), dtype=torch.uint8)
@@ -196,7 +190,7 @@ def exact(ends: list[dict[str, Any]]) -> tuple[int, int]:
         return bool((pixels.view(side, side, 4)[:, :, :3].permute(2, 0, 1).int() - want.int()).abs().max() <= 1)
 
     engine = Engine()
-    wanted = [engine.draw([asked(end)])[0].item for end in ends]
+    wanted = [engine.draw([Request.of({**end["state"], "sliders": end["sliders"]})])[0].item for end in ends]
     for end, want in zip(ends, wanted, strict=True):
         if not same(end, want):
             report.say(f"  wrong: the sliders say {end['sliders']}, the page {end['state']}")

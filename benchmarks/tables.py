@@ -17,6 +17,7 @@ SHELF_BEGIN, SHELF_END = "<!-- checkpoints:begin -->", "<!-- checkpoints:end -->
 TITLES = {
     "start": "From `python app.py` to the first picture",
     "explore": "A slider moves, the picture follows",
+    "explorer": "A drag plays from the slider's film strip",
     "static_page": "A page that needs no server",
     "curves": "A curve of 100,000 points that goes on",
     "train": "Training throughput",

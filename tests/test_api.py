@@ -12,6 +12,7 @@ from PIL import Image
 from toys import wait_for
 
 from aigc_demo import jobs
+from aigc_demo.engine import Engine
 from aigc_demo.modalities.image import Modality
 
 pytest_plugins = ["pages"]
@@ -23,6 +24,10 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/explore_neighbours": ("checkpoint", "seed", "sliders", "label", "truncation", "numbers"),
     "/explore_numbers": ("checkpoint", "seed"),
     "/explore_command": ("checkpoint", "seed", "sliders", "label", "truncation", "numbers"),
+    "/explore_strip": ("checkpoint", "axis", "seed", "sliders", "label", "truncation", "numbers"),
+    "/explore_link": ("checkpoint", "seed", "sliders", "label", "truncation", "numbers"),
+    "/explore_arrive": ("link",),
+    "/explore_recipe": ("file",),
     "/explore_sheet": ("checkpoint", "n", "seed", "label"),
     "/explore_directions": ("checkpoint", "method", "between"),
     "/explore_contact": ("checkpoint", "method", "seed", "seeds", "label"),
@@ -135,7 +140,15 @@ def test_explore(client, site):
     state = {"checkpoint": "tiny-vae", "seed": 11, "sliders": [1.5, -2], "label": 4, "sampling": {"truncation": 0.5}}
     with open(made, "rb") as file:
         data = file.read()
-    assert Modality.recipe_of(data) == {**state, "index": 0, "digest": site.checkpoint("tiny-vae").digest}
+    ways = Engine().warm(site.checkpoint("tiny-vae")).ways
+    assert Modality.recipe_of(data) == {**state, "index": 0, "digest": site.checkpoint("tiny-vae").digest, "ways": ways}
+    again = client.predict(handle_file(made), api_name="/explore_recipe")
+    link = client.predict("tiny-vae", 11, "[1.5, -2]", 4, 0.5, api_name="/explore_link")
+    for arrived in (again, client.predict(f"http://127.0.0.1/?run=1&{link}", api_name="/explore_arrive")):
+        assert {k: v for k, v in arrived["state"].items() if k in state} == state
+        assert arrived["says"] is None
+    with Image.open(client.predict("tiny-vae", "sliders.1", 11, api_name="/explore_strip")) as sheet:
+        assert sheet.size == (61 * 29 - 1, 28)
     pixels = Modality(28, 1).read(data).permute(1, 2, 0).numpy()
     np.testing.assert_allclose(pixels.astype(int), site.picture(state), atol=1)
     line = client.predict("tiny-vae", 11, "[1.5, -2]", 4, 0.5, "{}", api_name="/explore_command")["command"]
@@ -249,6 +262,10 @@ HOSTILE = [
     *[("/explore_picture", ("tiny-vae", 0, "[]", label), "label") for label in (10, 10**30)],
     *[("/explore_picture", ("tiny-vae", 0, "[]", 0, much), "truncation") for much in (-1, 1e300)],
     *[("/explore_sheet", (UP,), "is not a name"), ("/explore_sheet", ("tiny-vae", 4, 0, 10), "label")],
+    *[("/explore_strip", ("tiny-vae", axis), "axis: ") for axis in ("", "seed", "sliders.x", UP, "sampling.<b>", DEEP)],
+    *[("/explore_arrive", (link,), "link: ") for link in ("", UP, "?", "model=tiny-vae&seed=x", "model=tiny-vae&latent=AA", DEEP)],
+    *[("/explore_arrive", (link,), "sliders: ") for link in ("model=tiny-vae&sliders=nan", f"model=tiny-vae&sliders={'1,' * 50}")],
+    *[("/explore_arrive", ("model=nobody&hash=00",), "checkpoint nobody: not here"), ("/explore_link", (UP,), "is not a name")],
     *[("/explore_sheet", ("tiny-vae", n), "n: ") for n in (0, -1, 257, 10**12)],
     *[("/explore_directions", (UP,), "is not a name"), ("/explore_contact", (UP,), "is not a name")],
     *[("/explore_directions", ("tiny-vae", method), "is not one of stored, best") for method in ("", "<b>", "x" * 5000, DEEP)],
@@ -330,14 +347,14 @@ JUNK = [
 
 @pytest.mark.parametrize("payload", JUNK, ids=lambda value: str(value)[:50])
 def test_the_pictures_own_functions_answer_junk_with_a_sentence(pad, site, payload):
-    own = {"shelf", "open", "live", "neighbours", "numbers", "save", "command"}
+    own = {"shelf", "open", "live", "strip", "travels", "neighbours", "numbers", "link", "arrive", "save", "command"}
     views = {"map_tile", "map_place", "map_data", "invert", "invert_progress", "pair", "export_file"}
     views |= {"walk_frames", "walk_at", "walk_along", "walk_sum", "walk_film"}
     assert set(pad.functions) == own | views
     for function in pad.functions:
         status, answer = pad(function, payload)
         assert status == 200, (function, answer)
-        if function in ("live", "save"):
+        if function in ("live", "strip", "travels", "link", "arrive", "save"):
             assert list(answer) == ["error"], function  # the others may have no need of what is wrong
         if "error" in answer:
             assert 0 < len(answer["error"]) < 500, function
@@ -351,6 +368,13 @@ def test_what_the_page_sends_is_answered(pad, site):
     state = {"checkpoint": "tiny-vae", "seed": 3, "sliders": [1, 0, 0, 0], "numbers": {"2": 0.5}, "label": 1, "session": "a"}
     assert pad("live", state)[1]["width"] == 28
     assert len(pad("neighbours", state)[1]["items"]) == 27
+    strip = pad("strip", {**state, "axis": "sliders.1", "value": 2.9})[1]
+    assert (strip["stops"], strip["first"] + strip["count"]) == (61, 61)  # the nearest first
+    assert len(strip["raw"]) >= 28 * 28 * strip["count"] * 4 / 3
+    assert pad("travels", state)[1]["rows"] >= 1
+    arrived = pad("arrive", {"link": pad("link", {**state, "names": {"1": "Width"}, "kept": [1]})[1]["query"]})[1]
+    assert (arrived["names"], arrived["kept"], arrived["says"]) == ({"1": "Width"}, [1], None)
+    assert (arrived["state"]["sliders"], arrived["state"]["numbers"]) == ([1.0], {"2": 0.5})
     assert pad("numbers", state)[1]["numbers"][2] == 0.5
     assert "--number 3=0.5" in pad("command", state)[1]["command"]
     assert pad("open", "tiny-vae")[1]["latent"] == 4

@@ -3,7 +3,9 @@
 import json
 import math
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -262,6 +264,85 @@ def test_a_request_that_nobody_overtakes_is_answered(name):
     for seed in range(3):
         (drawn,) = engine.draw([Request(name, seed=seed)], "mine")
         assert drawn.request.seed == seed
+
+
+# Strips
+
+
+def test_a_strip_is_the_travel_of_one_amount(name):
+    engine = Engine()
+    here = Request(name, seed=4, label=2, sliders=(0.0, 1.5), numbers={1: -0.5})
+    for axis, change in (
+        ("sliders.0", lambda v: {"sliders": (v, 1.5)}),
+        ("sliders.2", lambda v: {"sliders": (0.0, 1.5, v)}),
+        ("numbers.3", lambda v: {"numbers": {1: -0.5, 3: v}}),
+        ("sampling.truncation", lambda v: {"sampling": {"truncation": v}}),
+    ):
+        values = [0.5, 0.25, 1.0, 0.0, 2.0] * 5  # more than one pass
+        strip = engine.strip(here, axis, values)
+        assert [s.request for s in strip] == [replace(here, **change(v)) for v in values]
+        alone = [engine.draw([s.request])[0] for s in strip[:5]]
+        assert all(near(a.item, b.item) for a, b in zip(strip, alone, strict=False))
+        assert not near(strip[3].item, strip[4].item)
+        assert {s.digest for s in strip} == {alone[0].digest}
+
+
+@pytest.mark.parametrize(
+    "axis", ["", "sliders", "sliders.", "sliders.-1", "sliders.x", "sliders.²", "sliders.99999", "seed.1", "sampling."]
+)
+def test_an_axis_that_is_none_is_named(name, axis):
+    with pytest.raises(ConfigError, match="axis"):
+        Engine().strip(Request(name), axis, [0.0])
+
+
+@pytest.mark.parametrize(
+    ("axis", "value"), [("sliders.900", 1.0), ("numbers.900", 1.0), ("sliders.0", math.nan), ("sampling.nothing", 1.0)]
+)
+def test_a_strip_checks_what_it_is_asked(name, axis, value):
+    with pytest.raises(ConfigError):
+        Engine().strip(Request(name), axis, [value])
+
+
+def test_a_slow_model_gives_the_part_of_a_strip_that_it_can(name, monkeypatch):
+    engine = Engine()
+    here = Request(name, label=0)
+    engine.draw([here])
+    model, draws = engine.warm(name).model, []
+
+    def sample(latents, sampling, labels):
+        draws.append(len(latents))
+        time.sleep(0.03 * len(latents))
+        return torch.zeros(len(latents), *engine.warm(name).checkpoint.modality.shape)
+
+    monkeypatch.setattr(model, "sample", sample)
+    engine.draw([here])  # its pace is known now
+    assert 1 <= len(engine.strip(here, "sliders.0", [k / 10 for k in range(61)])) <= 8
+    monkeypatch.setattr("aigc_demo.engine.STRIP_SECONDS", 0.01)
+    draws.clear()
+    assert engine.strip(here, "sliders.0", [0.0, 1.0]) == []
+    assert draws == []
+
+
+def test_a_strip_that_is_overtaken_is_dropped_before_it_is_computed(name):
+    engine, answers = Engine(), [None] * 3
+    here = Request(name, label=0)
+    engine.draw([here])
+
+    def ask(i, axis):
+        try:
+            answers[i] = len(engine.strip(here, axis, [0.0, 1.0], "mine"))
+        except Superseded:
+            answers[i] = Superseded
+
+    with engine._compute:  # the model is busy
+        threads = []
+        for i in range(3):
+            threads.append(threading.Thread(target=ask, args=(i, f"sliders.{i}")))
+            threads[-1].start()
+            wait_for(lambda i=i: engine._newest.get("mine", 0) >= i + 2)
+    for thread in threads:
+        thread.join(30)
+    assert answers == [Superseded, Superseded, 2]
 
 
 def test_sessions_are_forgotten_in_time(name):

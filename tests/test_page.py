@@ -1,5 +1,6 @@
 """The page in a real browser: what a visitor sees is what the engine draws, a run is followed by its link, and everybody can use it."""
 
+import contextlib
 import io
 import re
 import shlex
@@ -52,6 +53,12 @@ FOCUS = """(kinds) => {
 NOT_OURS = {  # (axe's rule, element): why it is left as it is
     ("label-content-name-mismatch", ".upload-container"): "Gradio's box is named by the label alone, and holds more words",
 }
+DROP = """([bytes, name]) => {
+  const files = new DataTransfer();
+  files.items.add(new File([new Uint8Array(bytes)], name, { type: name.endsWith('png') ? 'image/png' : 'text/plain' }));
+  document.querySelector('.line').textContent = '';
+  document.querySelector('.mat').dispatchEvent(new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true }));
+}"""
 AXE = """() => axe.run({
   runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'], rules: { 'label-content-name-mismatch': { enabled: true } },
 })"""
@@ -295,6 +302,194 @@ def test_two_visitors_do_not_see_each_others_sliders(visit, site):
     five = right(site, other, label=5, sliders=[0, 0, 0, 0])
     assert differ(moved, five, first)
     assert not differ(moved, right(site, one, label=0, sliders=[2, 0, 0, 0]))
+
+
+def filmed(page, k=0):
+    """Points at a slider and waits until its film strip is there."""
+    slider(page, k).hover()
+    page.wait_for_function("(axis) => JSON.parse(document.querySelector('.pad').dataset.filmed || '{}').axis === axis", arg=f"sliders.{k}")
+
+
+@contextlib.contextmanager
+def cut_off(page):
+    """While it lasts the server hears nothing of the page's pictures; what was asked goes on its way at the end."""
+    held = []
+    page.route("**/component_server", lambda route: held.append(route))
+    yield held
+    page.unroute("**/component_server")
+    for route in held:
+        route.continue_()
+
+
+def test_a_drag_plays_from_the_film_strip_without_the_server(visit, site):
+    page, first = explored(visit)
+    state = shown(page)[0]
+    filmed(page)
+    box = slider(page).bounding_box()
+    middle, height = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    with cut_off(page) as held:
+        page.mouse.move(middle, height)
+        page.mouse.down()
+        seen = [first]
+        for step in range(1, 13):
+            page.mouse.move(middle + step * box["width"] / 26, height)
+            now, pixels = shown(page)
+            at = sliders(page)[0]
+            assert now == state  # the last picture of the server's own
+            stops = [site.picture({**state, "sliders": [round(v, 6)]}) for v in (np.floor(10 * at) / 10, np.ceil(10 * at) / 10)]
+            low, high = np.minimum(*stops).astype(int), np.maximum(*stops)
+            assert (low - 1 <= pixels).all(), at  # a stop's picture, or a mix of two stops'
+            assert (pixels <= high + 1).all(), at
+            seen.append(pixels)
+        assert differ(*seen)
+        page.mouse.up()
+        page.wait_for_timeout(200)
+        assert not differ(seen[-1], shown(page)[1])
+        assert held  # the exact picture was asked for
+    follows(page, sliders(page))
+    right(site, page)
+
+
+def test_truncation_and_single_numbers_play_too(visit, site):
+    page, first = explored(visit)
+    page.locator(".raw summary").click()
+    seen = [first]
+    for axis, part in (("sampling.truncation", "[data-sampling=truncation]"), ("numbers.3", "[data-number='3']")):
+        page.locator(part).focus()
+        page.wait_for_function("(axis) => JSON.parse(document.querySelector('.pad').dataset.filmed || '{}').axis === axis", arg=axis)
+        with cut_off(page):
+            page.locator(part).evaluate("(one) => { one.value = 0.5; one.dispatchEvent(new Event('input')); }")
+            seen.append(shown(page)[1])
+        page.locator(part).dispatch_event("change")
+    assert differ(*seen)
+    drawn(page, numbers={"3": 0.5}, sampling={"truncation": 0.5})
+    assert np.abs(seen[-1].astype(int) - right(site, page)).max() <= 1
+
+
+def test_a_name_stays_and_what_is_kept_comes_first(visit):
+    page, _ = explored(visit)
+    page.locator("[data-way='2'] .title").click()
+    page.keyboard.type("Slant <b>")
+    page.keyboard.press("Enter")
+    page.locator("[data-way='2'] .keep").click()
+    titles = page.locator(".sliders .title")
+    assert titles.first.inner_text() == "Slant <b>"
+    assert "Slant <b>" in page.locator(".near-name").inner_text()
+    page.wait_for_url(re.compile("keep=2"))
+    page.reload()
+    page.wait_for_function("() => document.querySelector('.sliders .title')?.textContent === 'Slant <b>'")
+    titles.first.click()
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Enter")
+    assert titles.first.inner_text() != "Slant <b>"
+    page.locator("[data-way='2'] .keep").click()
+    assert page.locator("[data-slider]").first.get_attribute("data-slider") == "0"
+
+
+def test_a_link_brings_back_the_picture(visit, site):
+    page, _ = explored(visit, permissions=["clipboard-read", "clipboard-write"])
+    slider(page, 1).fill("1.25")
+    page.locator("[data-sampling=truncation]").fill("0.8")
+    page.get_by_role("button", name="3", exact=True).click()
+    page.locator("[name=seed]").fill("12")
+    page.keyboard.press("Enter")
+    there = right(site, page, seed=12, label=3, sliders=[0, 1.25, 0, 0])
+    page.wait_for_url(re.compile(r"\?model=tiny-vae&.*seed=12.*sliders=0,1.25"))
+    page.locator(".share").click()
+    page.wait_for_function("() => document.querySelector('.share').textContent === 'Copied'")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link.removeprefix(site.url) == page.url.removeprefix(site.url)
+
+    query = link.removeprefix(site.url)
+    guest = visit(query)
+    assert not differ(there, drawn(guest, seed=12, label=3, sliders=[0, 1.25, 0, 0], sampling={"truncation": 0.8}))
+    assert sliders(guest) == [0.0, 1.25, 0.0, 0.0]
+    assert guest.locator(".line").inner_text() == ""
+
+    other = visit(query.replace("hash=", "hash=0"))
+    other.wait_for_function("() => document.querySelector('.line').textContent.startsWith('The link was made with another tiny-vae')")
+    assert not differ(there, drawn(other, seed=12))
+    gone = visit(query.replace("tiny-vae", "long-gone").replace("hash=", "hash=0"))
+    gone.wait_for_function("() => document.querySelector('.line').textContent.startsWith('checkpoint long-gone: not here')")
+    assert drawn(gone).std() > 1
+    run = visit("?run=0&" + query)
+    run.wait_for_function("() => document.querySelector('.pad')")
+    assert "run=0" in run.url
+
+
+def test_a_file_dropped_on_the_picture_brings_it_back(visit, site):
+    page, first = explored(visit, accept_downloads=True)
+    slider(page, 2).fill("-1.5")
+    page.get_by_role("button", name="8", exact=True).click()
+    there = right(site, page, label=8, sliders=[0, 0, -1.5, 0])
+    with page.expect_download() as download:
+        page.locator(".save").click()
+    saved = Path(download.value.path()).read_bytes()
+
+    guest = visit()
+    drawn(guest)
+    for data, name in ((png(16, 16, RED, (1, 2, 3)), "photo.png"), (b"no picture", "no.txt")):
+        guest.evaluate(DROP, [list(data), name])
+        guest.wait_for_function("() => document.querySelector('.line').textContent.startsWith('file: there is no recipe inside')")
+    guest.evaluate(DROP, [list(saved), "mine.png"])
+    assert not differ(there, drawn(guest, checkpoint="tiny-vae", label=8, sliders=[0, 0, -1.5, 0]))
+    assert guest.locator(".line").inner_text() == ""
+    assert sliders(guest) == [0.0, 0.0, -1.5, 0.0]
+    assert differ(there, first)
+
+
+@pytest.mark.parametrize("reduced", ["no-preference", "reduce"])
+def test_presenting_on_a_phone(visit, site, reduced):
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    page = visit("?show=1", **phone, reduced_motion=reduced)
+    page.locator(".pad.presenting").wait_for()
+    first = drawn(page)
+    picture = page.locator("canvas.hero").bounding_box()
+    assert picture["width"] >= 380
+    parts = [picture, *(one.bounding_box() for one in page.locator(".present-sliders input, .present-buttons button").all())]
+    assert len(parts) == 7
+    assert min(box["x"] for box in parts) >= 0
+    assert max(box["x"] + box["width"] for box in parts) <= 390
+    assert max(box["y"] + box["height"] for box in parts) <= 844
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert faults(page) == []
+
+    page.touchscreen.tap(picture["x"] + 195, picture["y"] + 195)
+    page.wait_for_function("() => JSON.parse(document.querySelector('.pad').dataset.drawn).seed !== 7")
+    rolled = right(site, page)
+    page.keyboard.press("2")
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    moved = drawn(page, sliders=[0, 0.5, *shown(page)[0]["sliders"][2:]])
+    assert differ(first, rolled, moved)
+    page.clock.install()
+    page.keyboard.press("ArrowLeft")
+    page.clock.run_for(25_000)
+    assert page.locator(".pad.walking").count() == (reduced == "no-preference")
+    page.clock.resume()
+    page.keyboard.press("Escape")
+    page.locator(".controls").wait_for()
+    assert "show" not in page.url
+
+
+def test_presenting_walks_by_itself_until_a_hand_comes(visit, site):
+    page = visit()
+    drawn(page)
+    page.locator(".present").click()
+    page.locator(".pad.presenting").wait_for()
+    before = shown(page)[1]
+    page.keyboard.press("w")
+    page.wait_for_function("() => Number(document.querySelector('.pad').dataset.played) > 20")
+    assert differ(before, shown(page)[1])
+    page.mouse.move(200, 200)
+    page.mouse.move(300, 300)
+    page.locator(".pad.walking").wait_for(state="detached")
+    values = page.locator(".present-sliders input").evaluate_all("all => all.map((one) => Number(one.value))")
+    page.wait_for_function("(v) => JSON.parse(document.querySelector('.pad').dataset.drawn).sliders[0] === v", arg=values[0])
+    right(site, page)
+    page.locator(".present-leave").click()
+    page.locator(".controls").wait_for()
+    assert sliders(page)[:3] == values
 
 
 # -- train

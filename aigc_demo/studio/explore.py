@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import binascii
+import contextlib
 import json
+import math
 import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
@@ -16,13 +19,18 @@ from .. import checkpoint as checkpoints, files, jobs
 from ..checkpoint import Checkpoint
 from ..config import ConfigError, Spec, specs
 from ..engine import REACH, Engine, Request, Superseded
-from . import panels, widgets, words
+from . import link as links, panels, widgets, words
 
 ASSETS = Path(__file__).parent / "assets" / "explore"
-SCRIPTS = ("core.js", "picture.js", "panels.js", "sliders.js")  # then each panel's, then start.js
+SCRIPTS = ("core.js", "picture.js", "strips.js", "panels.js", "sliders.js", "link.js", "present.js")  # then each panel's, then start.js
 LATTICE = (9, 3)  # neighbours: columns along the first slider, rows along the second
 SPACING = 0.75  # standard deviations between neighbours
 LARGEST_SHEET = 256  # samples
+STOPS = 61  # pictures of one slider's travel; fewer where they are large, but never fewer than FEWEST_STOPS
+FEWEST_STOPS = 9
+LARGEST_STRIP = 1 << 20  # bytes of pixels
+NUMBERS = (-4.0, 4.0)  # how far the page lets a single number of the latent go
+GLIMPSES = 9  # small pictures that a direction's slider shows along its track
 STATE_ARGS = """
 
 Args:
@@ -48,12 +56,7 @@ class Explore:
         found = checkpoints.shelf(files.shipped()) + [
             c for c in checkpoints.shelf(files.runs()) if not (c.path.parent / jobs.OWNER).exists()
         ]
-        for name in opened[:50]:
-            try:
-                found.append(checkpoints.find(str(name)))
-            except checkpoints.CheckpointError:
-                continue  # a run that was deleted since
-        return [{"name": c.name, "title": title(c)} for c in {c.name: c for c in found}.values()]
+        return [{"name": c.name, "title": title(c)} for c in {c.name: c for c in [*found, *_found(opened)]}.values()]
 
     def open(self, name: str) -> dict[str, Any]:
         """What the page needs to show a checkpoint's controls."""
@@ -66,6 +69,7 @@ class Explore:
             "preset": c.preset,
             "shape": list(c.modality.shape),
             "digest": c.digest,
+            "ways": warm.ways,
             "classes": list(c.manifest.classes) if warm.model.classes else [],
             "latent": warm.model.latent[0],
             "effects": [round(e, 5) for e in warm.effects.tolist()],
@@ -86,25 +90,81 @@ class Explore:
         sample = self.engine.draw([request(state)], session=_session(state))[0]
         return widgets.pixels(sample.item)
 
-    def around(self, state: dict[str, Any]) -> list[Request]:
-        """The state's neighbours: a lattice along the first two sliders, row by row, the state itself in the middle."""
-        columns, rows = LATTICE
-        asked = request(state)
+    def strip(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The travel of the state's amount along state["axis"] (see Request.at) as raw pixels, picture after picture from `low` to `high`.
+
+        Of its `stops`, those nearest to state["value"] are drawn first: `count` of them from number `first` on, as time allows."""
+        asked, axis, session = request(state), str(state.get("axis")), _session(state)
+        warm = self.engine.warm(asked.checkpoint)
+        low, high = self._travel(asked, axis)
+        stops = min(STOPS, LARGEST_STRIP // math.prod(warm.checkpoint.modality.shape))
+        values = [round(low + (high - low) * i / max(1, stops - 1), 6) for i in range(stops)]
+        now = _number(state.get("value"), low, high)
+        order = sorted(range(stops), key=lambda i: abs(values[i] - now)) if stops >= FEWEST_STOPS else []
+        drawn = self.engine.strip(asked, axis, [values[i] for i in order], _of(session, "strip"))
+        first = min(order[: len(drawn)], default=0)
+        items = [s.item for _, s in sorted(zip(order, drawn, strict=False), key=lambda pair: pair[0])]
+        return {"low": low, "high": high, "stops": stops, "first": first, "count": len(items), **widgets.film(items)}
+
+    def travel(self, state: dict[str, Any]) -> bytes:
+        """All stops of `strip` as one PNG, whatever time it takes."""
+        asked, axis = request(state), str(state.get("axis"))
+        low, high = self._travel(asked, axis)
+        stops = [asked.at(axis, round(low + (high - low) * i / (STOPS - 1), 6)) for i in range(STOPS)]
+        return self.engine.sheet([self.engine.draw([one])[0] for one in stops], STOPS)
+
+    def _travel(self, asked: Request, axis: str) -> tuple[float, float]:
+        """How far the page lets the amount along `axis` go."""
+        asked.at(axis, 0.0)  # an axis that is none is named
+        kind, _, key = axis.partition(".")
+        if kind != "sampling":
+            return (-REACH, REACH) if kind == "sliders" else NUMBERS
+        for spec in specs(self.engine.warm(asked.checkpoint).model.Sampling):
+            if spec.name == key and spec.kind == "float" and spec.low is not None and spec.high is not None:
+                return spec.low, spec.high
+        raise ConfigError(f"axis: {key[:40]!r} is not a sampling setting that a slider has")
+
+    def travels(self, state: dict[str, Any]) -> dict[str, Any]:
+        """A few small pictures along each direction from the state, as one sheet: a row a direction, as many rows as time allows."""
+        asked, session = request(state), _session(state)
         count = len(self.engine.warm(asked.checkpoint).effects)
-        base = [*asked.sliders, *[0.0] * count][:count]
+        values = [REACH * (2 * (i + 0.5) / GLIMPSES - 1) for i in range(GLIMPSES)]  # in the middle of its share of the track
+        requests = [asked.at(f"sliders.{k}", v) for k in range(count) for v in values]
+        drawn = self.engine.in_time(requests, _of(session, "travels"))
+        rows = len(drawn) // GLIMPSES
+        sheet = base64.b64encode(self.engine.sheet(drawn[: rows * GLIMPSES], GLIMPSES, "WEBP")).decode() if rows else ""
+        return {"checkpoint": asked.checkpoint, "sheet": sheet, "rows": rows, "columns": GLIMPSES}
+
+    def around(self, state: dict[str, Any]) -> list[Request]:
+        """The state's neighbours: a lattice along state["axes"], else the first two directions, row by row, it in the middle."""
+        columns, rows = LATTICE
+        asked, axes = request(state), self._axes(state)
+        base = {k: asked.sliders[k] if k < len(asked.sliders) else 0.0 for k in axes}
         found = []
         for r in range(rows):
             for c in range(columns):
-                steps = (c - columns // 2, rows // 2 - r)
-                there = [_within(v + SPACING * step) for v, step in zip(base, steps, strict=False)] + base[2:]
-                found.append(replace(asked, sliders=tuple(there)))
+                there = asked
+                for k, step in zip(axes, (c - columns // 2, rows // 2 - r), strict=False):
+                    there = there.at(f"sliders.{k}", _within(base[k] + SPACING * step))
+                found.append(there)
         return found
+
+    def _axes(self, state: dict[str, Any]) -> list[int]:
+        count = len(self.engine.warm(request(state).checkpoint).effects)
+        axes = state.get("axes")
+        axes = axes if isinstance(axes, list) else [0, 1]
+        return [k for k in dict.fromkeys(axes[:2]) if isinstance(k, int) and 0 <= k < count]
 
     def neighbours(self, state: dict[str, Any]) -> dict[str, Any]:
         """The pictures of `around`, and where each stands."""
         around, session = self.around(state), _session(state)
-        samples = self.engine.draw(around, session=f"{session} neighbours" if session else None)
-        return {"items": [widgets.pixels(s.item) for s in samples], "sliders": [s.request.sliders for s in samples], "columns": LATTICE[0]}
+        samples = self.engine.draw(around, session=_of(session, "neighbours"))
+        return {
+            "items": [widgets.pixels(s.item) for s in samples],
+            "sliders": [s.request.sliders for s in samples],
+            "columns": LATTICE[0],
+            "axes": self._axes(state),
+        }
 
     def lattice(self, state: dict[str, Any]) -> bytes:
         """The pictures of `around` as one PNG."""
@@ -120,6 +180,48 @@ class Explore:
         sample = self.engine.draw([asked])[0]
         return self.engine.file(sample), f"{asked.checkpoint}-{asked.seed}.png"
 
+    def link(self, state: dict[str, Any]) -> dict[str, str]:
+        """The query of the address that brings the state's picture back, with the visitor's own names of directions and their order."""
+        asked = request(state)
+        warm = self.engine.warm(asked.checkpoint)
+        names, kept = state.get("names"), state.get("kept")
+        names = {int(k): str(v)[:40] for k, v in names.items() if str(k).isdecimal()} if isinstance(names, dict) else {}
+        kept = tuple(k for k in kept if isinstance(k, int)) if isinstance(kept, list) else ()
+        return {"query": links.query(links.Asked(asked, warm.checkpoint.digest, warm.ways, names, kept))}
+
+    def arrive(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What a link asks for (asked["link"]), else a file (asked["file"], base64): its state, and what is to be said of it.
+
+        `says` is None, or a key of the page's words and its values: the checkpoint is of another content than the one the link was made
+        with, or has other directions. Raises CheckpointError where there is no such checkpoint, ConfigError where it cannot be read."""
+        try:
+            found = (
+                links.of_file(base64.b64decode(str(asked["file"]), validate=True)) if "file" in asked else links.read(str(asked["link"]))
+            )
+        except (KeyError, TypeError, binascii.Error):
+            raise ConfigError("this is neither a link nor a file") from None
+        return self._arrived(found, asked.get("opened"))
+
+    def _arrived(self, found: links.Asked, opened: Any) -> dict[str, Any]:
+        r = found.request
+        try:
+            warm = self.engine.warm(r.checkpoint)
+        except checkpoints.CheckpointError:  # it may stand here by another name
+            known = [*checkpoints.shelf(files.shipped()), *_found(opened)]
+            other = next((c for c in known if found.digest and c.digest.startswith(found.digest)), None)
+            if other is None:
+                raise
+            warm = self.engine.warm(other)
+        c = warm.checkpoint
+        self.engine.points([replace(r, checkpoint=c.name)])  # what does not fit the checkpoint is said now
+        says = None
+        if not c.digest.startswith(found.digest):
+            says = {"key": "link.other", "name": c.name, "there": found.digest[:8], "here": c.digest[:8]}
+        elif any(r.sliders) and not warm.ways.startswith(found.ways):
+            says = {"key": "link.ways", "name": c.name}
+        state = state_of(replace(r, checkpoint=c.name))
+        return {"state": state, "says": says, "names": {str(k): v for k, v in found.names.items()}, "kept": list(found.kept)}
+
     def save(self, state: dict[str, Any]) -> dict[str, str]:
         """The PNG of `file`, for the page's download button."""
         data, name = self.file(state)
@@ -132,6 +234,15 @@ class Explore:
         return self.engine.sheet(self.engine.draw([Request(name, seed, i, label=label) for i in range(n)]))
 
 
+def _found(opened: Any) -> list[Checkpoint]:
+    """The checkpoints that a browser says it has opened before, as far as they are still there."""
+    found = []
+    for name in opened[:50] if isinstance(opened, list) else []:
+        with contextlib.suppress(checkpoints.CheckpointError):
+            found.append(checkpoints.find(str(name)))
+    return found
+
+
 def title(c: Checkpoint) -> str:
     """`mnist-dcgan: MNIST handwritten digits, gan:dcgan, 28 px`; a run of the page goes by its data, as its name is a secret."""
     source = c.manifest.source.title or c.manifest.source.name
@@ -141,24 +252,9 @@ def title(c: Checkpoint) -> str:
 
 def request(state: dict[str, Any]) -> Request:
     """The engine's request that the page's state means. Raises ConfigError: what comes from a browser is checked here again."""
-    try:
-        label = state.get("label")
-        return Request(
-            str(state["checkpoint"]),
-            int(state.get("seed", 0)),
-            int(state.get("index", 0)),
-            tuple(float(v) for v in state.get("sliders", ())),
-            {int(k): float(v) for k, v in dict(state.get("numbers") or {}).items()},
-            None if label is None else int(label),
-            dict(state.get("sampling") or {}),
-            tuple(float(v) for v in state["place"]) if state.get("place") is not None else None,
-        )
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(
-            "the state is not one that this page sends: it needs checkpoint, seed, sliders, numbers, label and sampling"
-        ) from None
+    if not isinstance(state, dict):
+        raise ConfigError("the state is not one that this page sends")
+    return Request.of(state)
 
 
 def state_of(asked: Request) -> dict[str, Any]:
@@ -230,6 +326,17 @@ def _page(others: Iterable[str]) -> tuple[str, str]:
     return (ASSETS / "explore.html").read_text("utf-8").replace("<!-- panels -->", markup), "".join(scripts)
 
 
+def _of(session: str | None, part: str) -> str | None:
+    """The session of one part of a page, whose requests overtake each other only."""
+    return f"{session} {part}" if session else None
+
+
+def _number(value: Any, low: float, high: float) -> float:
+    """`value` within the limits; their middle where it is no number."""
+    known = isinstance(value, (int, float)) and math.isfinite(value)
+    return min(high, max(low, value)) if known else (low + high) / 2
+
+
 def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
     """Lays out the tab; returns its component, whose value {"open": name} opens a checkpoint."""
 
@@ -240,7 +347,19 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
     names = [c["name"] for c in explore.shelf([])]
     first = next((n for n in ("mnist-dcgan", *names) if n in names), None)
     others = panels.found()
-    own = (shelf, explore.open, explore.live, explore.neighbours, explore.numbers, explore.save, command)
+    own = (
+        shelf,
+        explore.open,
+        explore.live,
+        explore.strip,
+        explore.travels,
+        explore.neighbours,
+        explore.numbers,
+        explore.link,
+        explore.arrive,
+        explore.save,
+        command,
+    )
     markup, script = _page(others)
     pad = gr.HTML(
         {"open": first},
@@ -306,6 +425,46 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
         """The command line, and the lines of Python, that draw a picture again."""
         return widgets.told(command, state(checkpoint, seed, sliders, label, truncation, numbers))
 
+    def explore_strip(
+        checkpoint: str,
+        axis: str = "sliders.0",
+        seed: int = 0,
+        sliders: str = "[]",
+        label: int = -1,
+        truncation: float = 1.0,
+        numbers: str = "{}",
+    ) -> str:
+        """Draw the travel of one slider as one sheet, from its one end to the other in 61 pictures.
+
+        Args:
+            axis: sliders.K or numbers.K, K from 0, or sampling.truncation.
+        """
+        asked = state(checkpoint, seed, sliders, label, truncation, numbers)
+        return widgets.served(widgets.told(explore.travel, {**asked, "axis": axis}), f"{checkpoint}-{seed}-{axis}.png")
+
+    def explore_link(
+        checkpoint: str, seed: int = 0, sliders: str = "[]", label: int = -1, truncation: float = 1.0, numbers: str = "{}"
+    ) -> str:
+        """The query that, put behind the page's address and a question mark, opens it with this picture."""
+        return widgets.told(explore.link, state(checkpoint, seed, sliders, label, truncation, numbers))["query"]
+
+    def explore_arrive(link: str) -> dict:
+        """What a link of this page asks for: the state that it brings back, and whether the checkpoint here is still the same.
+
+        Args:
+            link: the address, or its query.
+        """
+        return widgets.told(explore.arrive, {"link": link})
+
+    def explore_recipe(file: str) -> dict:
+        """What a file that this program wrote was drawn from: the state that draws it again.
+
+        Args:
+            file: a PNG of one picture.
+        """
+        data = base64.b64encode(Path(file).read_bytes()).decode()
+        return widgets.told(explore.arrive, {"file": data})
+
     def explore_sheet(checkpoint: str, n: int = 64, seed: int = 0, label: int = -1) -> str:
         """Draw a sheet of many pictures.
 
@@ -320,13 +479,16 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
         )
 
     gr.api(explore_list, api_name="explore_list", queue=False)
-    for function in (explore_picture, explore_neighbours, explore_command):
+    for function in (explore_picture, explore_neighbours, explore_command, explore_link):
         function.__doc__ += STATE_ARGS
-    for function in (explore_open, explore_numbers, explore_command):
+    explore_strip.__doc__ += STATE_ARGS.partition("Args:\n")[2]
+    for function in (explore_open, explore_numbers, explore_command, explore_link, explore_arrive):
         gr.api(function, api_name=function.__name__)
     # ZeroGPU wants one function that asks for its GPU; the sheet is the largest call
-    for function in (explore_picture, explore_neighbours, gpu(explore_sheet) if gpu else explore_sheet):
+    for function in (explore_picture, explore_neighbours, explore_strip, gpu(explore_sheet) if gpu else explore_sheet):
         widgets.endpoint(function, gr.Image(visible=False, format="png"))
+    dropped = gr.File(visible=False, type="filepath")
+    gr.Button(visible=False).click(explore_recipe, dropped, gr.JSON(visible=False), api_name="explore_recipe")
     for panel in others.values():
         panel.endpoints(explore)
     return pad
@@ -356,5 +518,6 @@ def _start(explore: Explore, name: str | None) -> dict[str, Any]:
         "open": opened,
         "picture": explore.live(state),
         "neighbours": explore.neighbours(state),
+        "travels": explore.travels(state),
         "state": state,
     }

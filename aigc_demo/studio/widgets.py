@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,14 @@ log = logging.getLogger(__package__)
 
 def pixels(item: Any) -> dict[str, Any]:
     """An item uint8 (C, H, W) as the page's canvas takes it: raw bytes, row by row, channels last."""
-    channels, height, width = item.shape
-    return {
-        "raw": base64.b64encode(item.permute(1, 2, 0).contiguous().numpy().tobytes()).decode(),
-        "width": width,
-        "height": height,
-        "channels": channels,
-    }
+    return film([item])
+
+
+def film(items: Sequence[Any]) -> dict[str, Any]:
+    """Items uint8 (C, H, W) as `pixels` has one, the bytes of all of them joined; an empty film where there is none."""
+    raw = b"".join(item.permute(1, 2, 0).contiguous().numpy().tobytes() for item in items)
+    channels, height, width = items[0].shape if items else (1, 1, 1)
+    return {"raw": base64.b64encode(raw).decode(), "width": width, "height": height, "channels": channels}
 
 
 def picture(**settings: Any) -> gr.HTML:

@@ -13,7 +13,8 @@
 //                              words.json (explore.map); show and hide are called when its tab is chosen and left, opened while another checkpoint
 //                              is opened, moved while the state moves and settled when it has come to rest, all only while it is shown (show is
 //                              called then as well, so that a panel need not remember what it missed). All but id and word may be left out.
-//   words.json                 explore.<key> in en, zh-Hans, zh-Hant;  studio.css: rules that begin with .pad [data-panel="map"].
+//                              A panel with take(file) is handed a picture that was dropped on the hero and has no recipe inside.
+//   words.json                 explore.<key> in en, zh-Hans, zh-Hant (markup with data-say="<key>" gets it as its text);  studio.css: rules that begin with .pad [data-panel="map"].
 // What a panel may use: about (what the server says of the checkpoint), state (what is asked for; change it, then call moved(settled)), copy() (of the
 // state, to send), await setState(next) (hero, sliders, numbers, class, sampling, seed and, where it differs, checkpoint to a given state),
 // paint(canvas, picture) and decode(picture), channel(ask, done) (a function that asks with the newest payload only), complain(sentence),
@@ -43,6 +44,7 @@ const remembered = () => kept('aigc.opened', []);
 let about = null;    // what the server says of the checkpoint
 let state = null;    // what is asked for: checkpoint, seed, sliders, numbers, label, sampling
 let shown = null;    // the state that the canvas shows
+let notice = null;   // what is to be said as long as it shows one state: { of, sentence }
 
 function complain(sentence) {
   $('.line').textContent = sentence || '';
@@ -71,12 +73,19 @@ function channel(ask, done) {
 }
 
 const copy = () => JSON.parse(JSON.stringify(state));
-const draw = channel((s) => server.live(s), (answer, s) => { if (s.checkpoint === about.name) { complain(''); show(answer, s); } });
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+const draw = channel((s) => server.live(s), (answer, s) => {
+  if (s.checkpoint !== about.name || (playing && !same(s, state))) return;
+  show(answer, s);
+  complain(notice && same(notice.of, s) ? notice.sentence : '');
+});
 
 function moved(settled) {
   draw(copy());
-  if (settled) chosen()?.settled?.(copy());
-  else chosen()?.moved?.(copy());
+  if (!settled) { chosen()?.moved?.(copy()); return; }
+  chosen()?.settled?.(copy());
+  follow();
+  if (nearest) ahead(nearest);
 }
 
 // -- to a given state
@@ -96,12 +105,16 @@ async function open(name, wanted) {
 function put(next) {
   state = { seed: 7, index: 0, numbers: {}, label: null, sampling: {}, place: null, ...next, checkpoint: about.name, session };
   state.sliders = about.effects.map((_, k) => next.sliders?.[k] ?? 0);
+  playing = false;
   build();
   moved(true);
 }
 
-async function setState(next) {
-  if (!about || next.checkpoint !== about.name) return open(next.checkpoint, next);
+async function setState(next) {  // without a checkpoint: this one's
+  if (!about || (next.checkpoint ?? about.name) !== about.name) return open(next.checkpoint, next);
   put(next);
   return true;
 }
+
+const seed = (value) => put({ ...state, seed: value, index: 0, numbers: {}, place: null });
+const another = () => seed(Math.floor(Math.random() * 100000));

@@ -1,18 +1,17 @@
 // -- words, then events, then what the server sent along
 
-for (const [selector, key] of Object.entries({ '.dice': 'dice', '.reset': 'reset', '.save': 'save', '.checkpoint-name': 'checkpoint', '.seed-name': 'seed', '.class-name': 'class', '.near-name': 'near', '.code summary': 'code' })) $(selector).textContent = say(key);
+for (const one of pad.querySelectorAll('[data-say]')) one.textContent = say(one.dataset.say);
 $('.lattice').setAttribute('aria-label', say('near'));
 pad.querySelectorAll('.snippet').forEach((box, i) => {
   box.querySelector('.name').textContent = say(i ? 'python' : 'command');
   const button = box.querySelector('.copy');
   button.textContent = say('copy');
   button.setAttribute('aria-label', `${say('copy')}: ${say(i ? 'python' : 'command')}`);
-  button.addEventListener('click', async () => { await navigator.clipboard.writeText(box.querySelector('code').textContent); button.textContent = say('copied'); setTimeout(() => { button.textContent = say('copy'); }, 1500); });
+  button.addEventListener('click', () => toClipboard(box.querySelector('code').textContent, button));
 });
 layTabs();
 
-const seed = (value) => put({ ...state, seed: value, index: 0, numbers: {}, place: null });
-$('.dice').addEventListener('click', () => seed(Math.floor(Math.random() * 100000)));
+$('.dice').addEventListener('click', another);
 $('.reset').addEventListener('click', () => put({ ...state, sliders: [], numbers: {}, sampling: {}, place: null }));
 $('[name=seed]').addEventListener('change', (e) => seed(Math.min(2147483647, Math.max(0, Math.trunc(Number(e.target.value)) || 0))));
 $('[name=checkpoint]').addEventListener('change', (e) => open(e.target.value));
@@ -29,10 +28,14 @@ if (start.open) {
   about = start.open;
   state = { index: 0, numbers: {}, label: null, ...start.state, sliders: about.effects.map(() => 0), session };
   shelf(start.shelf, about.name);
+  films = start.travels;
   build();
   neighbours(start.neighbours);
   show(start.picture, copy());
   server.shelf({ opened: remembered() }).then((answer) => { if (answer.shelf) shelf(answer.shelf, about.name); }).catch(() => {});
+  const asked = new URLSearchParams(location.search);
+  const arrived = asked.has('model') ? arrive({ link: location.search }) : Promise.resolve();
+  if (asked.has('show')) arrived.then(() => present(false));
 } else complain(say('none'));
 
 watch('value', async () => {

@@ -18,6 +18,5 @@ async function take(format) {
   } catch { tell(''); complain(say('lost')); } finally { for (const button of takers) button.disabled = false; }
 }
 
-for (const part of pad.querySelectorAll('[data-panel="export"] [data-say]')) part.textContent = say(part.dataset.say);
 for (const button of takers) button.addEventListener('click', () => take(button.dataset.format));
 panels.push({ id: 'export', word: 'export', opened: () => { $('.export-says').textContent = ''; } });

@@ -102,4 +102,4 @@ desk.addEventListener('dragover', (event) => { event.preventDefault(); event.sto
 desk.addEventListener('drop', (event) => { event.preventDefault(); event.stopPropagation(); if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]); });
 clean();
 const enterInvert = () => { $('.invert-check').hidden = !about.classes.length; };
-panels.push({ id: 'invert', word: 'invert', show: enterInvert, opened: enterInvert });
+panels.push({ id: 'invert', word: 'invert', show: enterInvert, opened: enterInvert, take });

@@ -199,7 +199,7 @@ function chooseKind() {
 }
 
 async function readMap() {
-  const names = about.effects.map((_, k) => about.names?.[k] || say('direction', { k: k + 1 }));
+  const names = about.effects.map((_, k) => called(k));
   for (const [name, k] of [['map-x', 0], ['map-y', 1]]) $(`[name=${name}]`).replaceChildren(...names.map((text, at) => make('option', { value: at, textContent: text, selected: at === axes[k] })));
   const answer = await server.map_data(about.name);
   data = answer.error ? { why: answer.error } : answer;

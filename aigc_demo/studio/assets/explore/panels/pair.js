@@ -19,7 +19,7 @@ function enterPair() {
   if (choices.some((one) => one.value === before)) $('[name=pair]').value = before;
   // the sliders that one moves here are the picture's own
   $('.pair-sliders').replaceChildren(...about.effects.map((_, k) => slider(
-    about.names?.[k] || say('direction', { k: k + 1 }), state.sliders[k] || 0, -about.reach, about.reach, 0.01, { 'data-pair': k }, (v) => { state.sliders[k] = v; })));
+    called(k), state.sliders[k] || 0, -about.reach, about.reach, 0.01, { 'data-pair': k }, (v) => { state.sliders[k] = v; }, `sliders.${k}`)));
   if (choices.length) follow(copy()); else $('.pair-says').textContent = say('pair.none');
 }
 

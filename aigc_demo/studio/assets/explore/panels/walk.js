@@ -136,7 +136,7 @@ function enterWalk() {
   if (walked === about.name) return;
   walked = about.name;
   keys = [];
-  options('walk-slider', about.effects.map((_, k) => [k, about.names?.[k] || say('direction', { k: k + 1 })]));
+  options('walk-slider', about.effects.map((_, k) => [k, called(k)]));
   layKeys();
 }
 panels.push({ id: 'walk', word: 'walk', show: enterWalk, opened: enterWalk, hide: halt });
