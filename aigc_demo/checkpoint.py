@@ -195,9 +195,10 @@ def _replacing(folder: Path) -> Iterator[Path]:
             shutil.rmtree(leftover, ignore_errors=True)
         try:
             yield side
-            if folder.exists():
-                os.replace(folder, old)
-            os.replace(side, folder)
+            if not (folder.exists() and files.exchange(side, folder)):  # else `side` is now what stood there
+                if folder.exists():
+                    os.replace(folder, old)
+                os.replace(side, folder)
         except BaseException:
             if old.exists() and not folder.exists():
                 os.replace(old, folder)

@@ -136,6 +136,7 @@ def train(
     if to and to.exists() and not (to / "config.json").is_file():
         raise ConfigError(f"--to: {to} exists and is not a checkpoint")
     orders = jobs.Orders(folder, jobs.Limits.told(), server)
+    orders.listen()
     with jobs.own(folder):
         end = _train(folder, orders, quiet, as_json)
         made = folder / "checkpoint"
@@ -173,6 +174,115 @@ def _train(folder: Path, orders, quiet: bool, as_json: bool) -> str:
             jobs.report(folder, "failed", str(error) if _ours(error) else f"{type(error).__name__}: {error}")
         raise
     return end
+
+
+@app.command(name="runs")
+def runs_(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """List the runs, the newest first: those of the command line and those of the page."""
+    from . import jobs
+
+    rows = [
+        {
+            "id": seen.id,
+            "name": seen.run.name,
+            "preset": f"{seen.run.family}:{seen.run.preset}",
+            "data": seen.run.data.source,
+            "state": seen.state,
+            "step": seen.points[-1]["step"] if seen.points else 0,
+            "saved": seen.saved,
+            "says": seen.says,
+        }
+        for seen in jobs.listed()
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    elif not rows:
+        typer.echo("no runs yet: aigc train vae:conv --data digits --minutes 1")
+    for row in rows if not as_json else []:
+        typer.echo(f"{row['id']:<32} {row['preset']:<14} {row['state']:<11} step {row['step']:>9,}  {row['name']}")
+
+
+Id = Annotated[str, typer.Argument(metavar="RUN", help="The run's name or id; `aigc runs` lists them.")]
+
+
+@app.command()
+def stop(run: Id) -> None:
+    """Ask a run at work to stop and keep what it learnt."""
+    from . import jobs
+
+    jobs.stop(run, jobs.HERE)
+
+
+@app.command()
+def pause(run: Id) -> None:
+    """Ask a run at work to save its whole state and end; `aigc train --resume` goes on as if it had never been paused."""
+    from . import jobs
+
+    jobs.pause(run, jobs.HERE)
+
+
+@app.command()
+def extend(
+    run: Id,
+    amount: Annotated[float, typer.Argument(help="How much longer it trains.")],
+    unit: Annotated[str, typer.Option(help="steps, epochs or minutes; the run's own when not said.")] = "",
+) -> None:
+    """Let a run train longer; one at work goes on by it."""
+    from . import jobs
+
+    longer = jobs.extend(run, jobs.HERE, amount, unit)
+    on = "it goes on" if jobs.live(jobs.find(run)) else f"go on: aigc train --resume {run}"
+    typer.echo(f"{run} trains for {longer.train.budget:g} {longer.train.unit} in all; {on}")
+
+
+@app.command()
+def rename(run: Id, name: Annotated[str, typer.Argument(help="Letters, digits, '.', '_' and '-'.")]) -> None:
+    """Give a run another name; its id stays."""
+    from . import jobs
+
+    jobs.rename(run, jobs.HERE, name)
+
+
+@app.command()
+def delete(run: Id) -> None:
+    """Delete a run that is not at work, with all that it learnt."""
+    from . import jobs
+
+    jobs.delete(run, jobs.HERE)
+
+
+@app.command(name="resume-check")
+def resume_check(
+    preset: Annotated[str, typer.Argument(help="family:preset, such as gan:tiny.")],
+    steps: Annotated[int, typer.Option(min=2, max=10_000, help="How many steps to train.")] = 20,
+    at: Annotated[int, typer.Option(min=1, help="The step to pause after; within an epoch or at its end.")] = 7,
+    data: Annotated[str, typer.Option(help="A built-in set's name, or a folder or zip of images.")] = "digits",
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    aside: Annotated[bool, typer.Option("--aside", hidden=True)] = False,
+) -> None:
+    """Train straight, and again with a pause, and show that both end with the same weights and optimizer, bit by bit.
+
+    On a CPU they are the same for every family, at any step. A GPU sums in no fixed order: there the last bits of a step may differ
+    between any two runs, paused or not, and training spreads them, so that no bound on the whole run is promised.
+
+    Exit code 1 where they differ."""
+    from . import jobs, model, trainer
+    from .config import ConfigError
+
+    if at >= steps:
+        raise ConfigError(f"--at: {at} is not before step {steps}, where the run ends")
+    if aside:
+        jobs.yield_to_others()
+    changes = {"data.source": data, "data.limit": 500, "device": device, "train.budget": steps, "train.unit": "steps"}
+    straight, paused = trainer.resume_check(model.plan(preset, changes), at)
+    same = straight == paused
+    if as_json:
+        typer.echo(json.dumps({"preset": preset, "steps": steps, "at": at, "straight": straight, "paused": paused, "same": same}))
+    else:
+        typer.echo(f"straight, {steps} steps:    {straight}\npaused after step {at}: {paused}\n{'the same' if same else 'NOT the same'}")
+    if not same:
+        raise typer.Exit(1)
 
 
 def _changes(settings: list[str], budgets: dict[str, float | None], given: dict[str, Any]) -> dict[str, Any]:

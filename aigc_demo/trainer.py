@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import math
@@ -556,3 +557,33 @@ def picture(sheet: Any) -> bytes:
     out = io.BytesIO()
     Image.fromarray(sheet).save(out, "WEBP", lossless=True, method=2)
     return out.getvalue()
+
+
+def resume_check(run: Run, at: int) -> tuple[str, str]:
+    """Trains `run` straight, and again with a pause after step `at`; returns a digest of the state that each ends with.
+
+    On a CPU the two are the same. A GPU sums in no fixed order: there they differ in the last bits, which training then spreads."""
+    import itertools
+    import tempfile
+
+    def ends(pauses: list[int]) -> str:
+        with tempfile.TemporaryDirectory() as place:
+            path = Path(place, STATE)
+            for steps in pauses:
+                trainer, count = Trainer(run), itertools.count()
+                if path.exists():
+                    trainer.restore(path)
+                for _ in train(trainer, lambda: "paused" if next(count) >= steps else "", path.write_bytes):  # noqa: B023
+                    pass
+            return digest(path.read_bytes())
+
+    return ends([run.train.budget]), ends([at, run.train.budget])
+
+
+def digest(state: bytes) -> str:
+    """SHA-256 over all tensors of a state: the weights, their averages, what the optimizers keep."""
+    tensors = safetensors.torch.load(state)
+    made = hashlib.sha256()
+    for name in sorted(tensors):
+        made.update(name.encode() + tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return made.hexdigest()

@@ -54,6 +54,7 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/train_rename": ("run", "owner", "name"),
     "/train_keep": ("run", "owner", "keep"),
     "/train_delete": ("run", "owner"),
+    "/train_resume_check": ("preset", "steps", "at"),
     "/runs_list": ("opened", "group"),
     "/runs_curves": ("run", "have"),
     "/runs_pair": ("a", "b", "by", "at"),
@@ -194,7 +195,7 @@ def test_a_run_from_start_to_stop(client, site, run):
     assert client.predict(id, owner, api_name="/train_pause") == "paused"
     paused = client.predict(id, api_name="/train_watch")
     assert paused["saved"] == paused["points"][-1]["step"]
-    with pytest.raises(AppError, match="amount: -5 is not above 0"):
+    with pytest.raises(AppError, match="amount: -5 is not a number above 0"):
         client.predict(id, owner, -5, api_name="/train_extend")
     with pytest.raises(AppError, match=r"train\.budget: 1e.06 minutes are more than the 120 that this server grants"):
         client.predict(id, owner, 1_000_000, "minutes", api_name="/train_extend")
@@ -297,6 +298,8 @@ HOSTILE = [
     *[("/train_start", ("vae:tiny", "digits", 1, "steps", '{"train.lr": NaN}'), "train.lr")],
     *[("/train_start", ("vae:tiny", "digits", 1, "steps", '{"name": "../../x"}'), "name")],
     *[("/train_start", ("vae:tiny", "digits", 1, "steps", '{"nonsense": 1, "model.hidden": {"a": []}}'), "nonsense: ")],
+    *[("/train_resume_check", (preset,), "there is no such name") for preset in (UP, "vae:huge", "a" * 5000)],
+    *[("/train_resume_check", ("vae:tiny", *steps), "at most 100 steps") for steps in ((20, 20), (10**9, 1), (20, 0))],
     *[("/train_watch", (run,), "not a run's address|there is no run") for run in (UP, "", ".slots", "x" * 5000, NOBODY)],
     *[("/train_mark", (UP, 0), "not a run's address"), ("/train_mark", ("tiny-vae", 10**30), "no picture of step")],
     *[("/train_mark", ("tiny-vae", -1), "no picture of step -1")],

@@ -93,6 +93,53 @@ def test_a_run_of_the_page_ends_at_what_its_server_grants(limit, says, aigc, mon
     assert checkpoint.load(checkpoint.find("mine"))
 
 
+def test_the_runs_are_listed_and_changed(aigc, home):
+    assert aigc("runs")[1].startswith("no runs yet")
+    assert aigc("train", "vae:tiny", *TINY, "--steps", 3, "--name", "mine", "--quiet")[0] == 0
+    assert re.match(r"mine +vae:tiny +done +step +3  mine\n", aigc("runs")[1])
+    code, out, _ = aigc("extend", "mine", 2)
+    assert (code, out) == (0, "mine trains for 5 steps in all; go on: aigc train --resume mine\n")
+    assert aigc("rename", "mine", "other") == (0, "", "")
+    with jobs.own(home / "runs" / "mine"):
+        assert aigc("pause", "mine") == (0, "", "")
+        assert (home / "runs" / "mine" / jobs.STOP).read_text() == "paused"
+        assert aigc("stop", "mine") == (0, "", "")
+        assert aigc("delete", "mine") == (2, "", "aigc: the run is at work: stop it first\n")
+    assert aigc("train", "--resume", "mine", "--quiet")[0] == 0
+    (row,) = json.loads(aigc("runs", "--json")[1])
+    assert (row["id"], row["name"], row["state"], row["step"], row["saved"]) == ("mine", "other", "done", 5, 5)
+    assert aigc("delete", "mine") == (0, "", "")
+    assert json.loads(aigc("runs", "--json")[1]) == []
+    assert aigc("delete", "mine")[0] == 2
+
+
+@pytest.mark.parametrize(("family", "at"), [(FAMILIES[0], 1), (FAMILIES[-1], 5)])
+def test_a_paused_run_is_shown_to_be_the_straight_one(family, at, aigc):
+    code, out, err = aigc("resume-check", f"{family}:tiny", "--steps", 9, "--at", at, "--json")
+    assert code == 0, err
+    found = told(out)[-1]
+    assert found["straight"] == found["paused"]
+    assert re.fullmatch("[0-9a-f]{64}", found["straight"])
+    assert aigc("resume-check", f"{family}:tiny", "--steps", 9, "--at", 9)[2] == "aigc: --at: 9 is not before step 9, where the run ends\n"
+
+
+def test_a_run_of_ones_own_pictures_goes_on_from_any_folder_and_its_card_does_not_say_where_they_lie(aigc, home, tmp_path, monkeypatch):
+    place = tmp_path / "secret" / "pictures"
+    for kind in ("a", "b"):
+        (place / kind).mkdir(parents=True)
+        for i in range(8):
+            Image.new("RGB", (16, 16), (9 * i, 100, 200)).save(place / kind / f"{i}.png")
+    monkeypatch.chdir(tmp_path / "secret")
+    assert aigc("train", "vae:tiny", "--data", "pictures", "--device", "cpu", "--steps", 2, "--name", "own", "--quiet")[0] == 0
+    monkeypatch.chdir("/")
+    aigc("extend", "own", 2)
+    assert aigc("train", "--resume", "own", "--quiet")[0] == 0
+    made = checkpoint.find("own")
+    assert made.manifest.training.steps == 4
+    assert "--data pictures" in made.manifest.training.command
+    assert not any(b"secret" in p.read_bytes() for p in made.path.iterdir())
+
+
 def test_a_run_that_fails_leaves_its_reason_for_those_who_watch(aigc):
     code, out, err = aigc("train", "vae:tiny", "--data", "/nowhere/pictures", "--name", "mine", "--json")
     assert (code, out) == (2, "")

@@ -36,6 +36,7 @@ OURS = {
     "checkpoint": {"files", "history", "latent", "model", "modality", "config", "provenance", "__init__"},
     "trainer": {"tracking", "checkpoint", "data", "files", "history", "latent", "measures", "model", "config"},
     "tracking": {"config", "files", "history"},
+    "slices": {"trainer", "jobs", "history"},
     "engine": {"checkpoint", "latent", "model", "config", "modality", "provenance"},
     "evaluation": {"engine", "data", "modalities"},
     "publish": {"engine", "checkpoint", "model", "modality", "config", "files", "provenance", "__init__"},
@@ -49,7 +50,8 @@ OURS = {
     "__main__": {"cli"},
 }  # fmt: skip
 THEIRS = {
-    "__init__": set(), "files": set(), "history": set(), "jobs": {"pydantic"}, "curves": set(), "provenance": set(), "__main__": set(),
+    "__init__": set(), "files": set(), "history": set(), "slices": set(), "curves": set(), "provenance": set(), "__main__": set(),
+    "jobs": {"pydantic"},
     "compare": set(), "sweep": {"optuna"}, "tracking": {"accelerate"},
     "config": {"pydantic"},
     "modality": {"torch"},

@@ -81,6 +81,9 @@ class Orders:
         self._looked, self._count = -LOOK_SECONDS, 0
         self._lease, self._alone = 0, 0.0  # the lease as last seen, and seconds since it was renewed
         self._until = float("inf")
+
+    def listen(self) -> None:
+        """Takes signals from here on as orders to end."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._told)
 
@@ -174,7 +177,7 @@ def yield_to_others() -> None:
 
 def resume_check(preset: str, steps: int, at: int, seconds: float = 300) -> dict:
     """What `aigc resume-check` finds, in a child of low priority. Raises JobError."""
-    words = ["resume-check", preset, "--steps", str(steps), "--at", str(at), "--json"]
+    words = ["resume-check", preset, "--steps", str(steps), "--at", str(at), "--json", "--aside"]
     output = files.home() / f".check-{files.token()}"
     child = _command(words, output, Limits.told())
     try:

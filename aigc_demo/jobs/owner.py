@@ -15,8 +15,10 @@ from .limits import Limits
 HERE = object()  # in the place of a token: whoever sits at the machine may do all; nothing that comes over the network is this object
 
 
-def start(run: Run, visitor: str = "", limits: Limits | None = None) -> tuple[str, str]:
+def start(run: Run, visitor: str = "", limits: Limits | None = None, spawn: bool = True) -> tuple[str, str]:
     """Starts `run` in a child process of low priority; returns its id (whoever has it may watch) and its owner's token (who may change it).
+
+    Without `spawn` it is only made: another room trains it.
 
     `visitor` is a token that stays the same over a visitor's runs: turns go round among visitors, and each is granted so much.
     Raises JobError where too many wait or the visitor's runs fill their share of the disk, ConfigError where the budget is beyond the
@@ -31,7 +33,8 @@ def start(run: Run, visitor: str = "", limits: Limits | None = None) -> tuple[st
     id, owner = files.token(), files.token()
     folder = runs.create(run, owner, id)
     turns.ask(folder, own)
-    child.spawn(folder, limits)
+    if spawn:
+        child.spawn(folder, limits)
     return id, owner
 
 
@@ -77,8 +80,10 @@ def pause(id: str, owner: object) -> None:
     files.write_whole(_mine(id, owner, "pause") / runs.STOP, b"paused")
 
 
-def go_on(id: str, owner: object, limits: Limits | None = None) -> None:
-    """Goes on with a run that has ended, from its last save, when its turn comes. Raises JobError, files.StorageError."""
+def go_on(id: str, owner: object, limits: Limits | None = None, spawn: bool = True) -> None:
+    """Goes on with a run that has ended, from its last save, when its turn comes (in a child process, unless another room trains it).
+
+    Raises JobError, ConfigError, files.StorageError."""
     folder, limits = _mine(id, owner, "go on with"), limits or Limits.told()
     if runs.live(folder):
         raise JobError("the run is at work already")
@@ -88,26 +93,30 @@ def go_on(id: str, owner: object, limits: Limits | None = None) -> None:
     with files.said(folder):
         (folder / runs.STOP).unlink(missing_ok=True)
     turns.ask(folder, visitor)
-    child.spawn(folder, limits)
+    if spawn:
+        child.spawn(folder, limits)
 
 
 def extend(id: str, owner: object, amount: float, unit: str = "", limits: Limits | None = None) -> Run:
     """Adds `amount` of `unit` (the run's own unless another is named) to the budget; a run at work goes on by it, one that has ended
     does so at the next `go_on`. Returns the run as it is now; what it was at first stays beside it in config.first.json.
 
-    Where a run has ended before its budget, or another unit is named, the amount counts from what it has reached.
+    The amount is added to what is left; where a run has ended, it counts from what it has reached, in any unit.
     Raises JobError, ConfigError, files.StorageError."""
     folder = _mine(id, owner, "extend")
     run, seen = runs.read(folder), runs.watch(id)
     unit = unit or run.train.unit
-    counts = {"steps": "step", "epochs": "epoch"}
     if unit not in ("steps", "epochs", "minutes"):
         raise ConfigError(f"unit: {unit[:40]!r} is not one of steps, epochs, minutes")
-    if not 0 < amount < float("inf"):
-        raise ConfigError(f"amount: {amount:g} is not above 0")
-    last = seen.points[-1] if seen.points else {"step": 0, "epoch": 0.0, "seconds": 0.0}
-    reached = last[counts[unit]] if unit in counts else last["seconds"] / 60
-    base = run.train.budget if unit == run.train.unit and (runs.live(folder) or seen.state == "paused") else reached
+    if not isinstance(amount, int | float) or not 0 < amount < float("inf"):
+        raise ConfigError(f"amount: {str(amount)[:40]} is not a number above 0")
+    unfinished = runs.live(folder) or seen.state == "paused"
+    if unfinished and unit != run.train.unit:
+        raise ConfigError(f"unit: the run has not used up its {run.train.budget:g} {run.train.unit}, so it is extended by {run.train.unit}")
+    base = run.train.budget
+    if not unfinished:
+        last = seen.points[-1] if seen.points else {"step": 0, "epoch": 0.0, "seconds": 0.0}
+        base = {"steps": last["step"], "epochs": last["epoch"], "minutes": last["seconds"] / 60}[unit]
     train = check(Train, {**run.train.model_dump(), "budget": base + amount, "unit": unit}, "train.")
     longer = run.model_copy(update={"train": train})
     if limits:

@@ -107,7 +107,7 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
                 pad = explore.tab(exploring, gpu)
                 contact.endpoints(engine, gpu)
             with gr.Tab(t("page.train"), id="train") as train_tab:
-                view = train.tab(training, t, train_tab, engine)
+                view = train.tab(training, t, train_tab, engine, gpu)
             with gr.Tab(t("page.compare"), id="compare") as compare_tab:
                 table = compare.tab()
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
-from .. import checkpoint as checkpoints, jobs
-from ..config import Run, specs
+from .. import checkpoint as checkpoints, jobs, model, slices
+from ..config import ConfigError, Run, specs, unknown
 from ..engine import Engine
 from ..evaluation.health import verdict as judge
 from . import health, moments, widgets, words
 
 REFRESH_SECONDS = 0.8
+CHECKED = 100  # steps that a check of the exact resume takes at most
 UNKNOWN: dict[str, Any] = {"id": "", "state": "", "points": -1, "marks": 0}
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -22,7 +24,8 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 class View:
     """The components that show one run; made where they are to stand."""
 
-    def __init__(self, t: gr.I18n, engine: Engine):
+    def __init__(self, t: gr.I18n, engine: Engine, gpu: Callable | None = None):
+        self.gpu = gpu  # lends a GPU for one call, where there is such a thing: runs are then trained in slices of this process
         self.kept = gr.BrowserState({"owned": {}, "last": "", "visitor": ""}, storage_key="aigc_runs", secret="runs of this browser")
         # two states, so that an answer that was under way when a run began cannot write its older id over the new one
         self.following = gr.State("")  # the id of the run in view
@@ -71,7 +74,8 @@ class View:
     @property
     def poll(self) -> dict[str, Any]:
         """The event that shows the run in view as it is now."""
-        parts = [self.line, self.picture, *self.emptied, self.light.rate, self.delete, self.alone, self.name, self.known, self.timer]
+        parts = [self.line, self.picture, *self.emptied, self.light.rate, self.delete, self.alone, self.name, self.unit, self.amount]
+        parts += [self.known, self.timer]
         return {"fn": self.follow, "inputs": [self.following, self.known, self.kept, self.when], "outputs": parts}
 
     def wire(self) -> None:
@@ -83,19 +87,39 @@ class View:
         self.stop.click(self._ask(jobs.stop, "train.stopping"), mine, **asked)
         self.pause.click(self._ask(jobs.pause, "train.pausing"), mine, **asked)
         for button, act, more in (
-            (self.go_on, jobs.go_on, []),
-            (self.extend, extend, [self.amount, self.unit]),
+            (self.go_on, self.resumed, []),
+            (self.extend, self.extended, [self.amount, self.unit]),
             (self.rename, jobs.rename, [self.name]),
             (self.light.rewind, rewind, [self.light.rate]),
         ):
-            self._then(button.click(_mine(act), [*mine, *more], self.timer, **QUIET))
+            done = button.click(_mine(act), [*mine, *more], self.timer, **QUIET)
+            done.success(**{**self.poll, "fn": self.follow_anew}, **widgets.LIVE)
+            if act != jobs.rename:
+                self.drive(done)
         self.alone.input(_mine(jobs.keep), [*mine, self.alone], self.timer, **QUIET)
         self.delete.click(lambda: gr.Button(visible=True), None, self.sure, **QUIET)
         gone = [self.following, self.line, self.picture, *self.emptied]
         self.sure.click(self._delete, mine, gone, **QUIET)
 
-    def _then(self, event: Any) -> None:
-        event.success(**{**self.poll, "fn": self.follow_anew}, **widgets.LIVE)
+    def drive(self, begun: Any) -> None:
+        """After the event that `begun` a run, trains it where GPUs are lent for one call; elsewhere a child process does."""
+        if self.gpu:
+            begun.success(self._slices, self.following, None, concurrency_limit=jobs.Limits.told().slots, **QUIET)
+
+    def _slices(self, id: str):
+        try:
+            for _ in slices.train(id, self.gpu):
+                yield
+        except (ValueError, RuntimeError, OSError) as error:  # its sentence is in the run's status
+            raise gr.Error(widgets.sentence(error), title="", print_exception=False) from None
+
+    def resumed(self, id: str, owner: str) -> None:
+        """Goes on with a run that has ended."""
+        jobs.go_on(id, owner, spawn=not self.gpu)
+
+    def extended(self, id: str, owner: str, amount: float, unit: str) -> None:
+        """Adds to a run's budget; one that has ended goes on by it."""
+        extend(id, owner, amount, unit, spawn=not self.gpu)
 
     def _ask(self, act: Any, word: str) -> Any:
         """A handler that asks the run in view to end."""
@@ -168,6 +192,8 @@ class View:
             self.sure: gr.Button(visible=False),
             self.alone: seen.kept,
             self.name: seen.run.name,
+            self.unit: seen.run.train.unit,
+            self.amount: {"steps": 200}.get(seen.run.train.unit, 1),
             self.link: gr.Textbox(link(seen.id, request), visible=True),
             self.resume: gr.Textbox(f"aigc train --resume {seen.id}", visible=not live),
             self.command: gr.Textbox(again(seen.run), visible=True),
@@ -188,11 +214,11 @@ def _mine(act: Any) -> Any:
     return handle
 
 
-def extend(id: str, owner: str, amount: float, unit: str = "") -> None:
+def extend(id: str, owner: str, amount: float, unit: str = "", spawn: bool = True) -> None:
     """Adds to a run's budget; one that has ended goes on by it. Raises what jobs.extend and jobs.go_on raise."""
     jobs.extend(id, owner, amount, unit, jobs.Limits.told())
     if not jobs.live(jobs.find(id)):
-        jobs.go_on(id, owner)
+        jobs.go_on(id, owner, spawn=spawn)
 
 
 def rewind(id: str, owner: object, rate: float = 0.0) -> int:
@@ -419,9 +445,31 @@ def endpoints() -> None:
         train_limits,
     ):
         gr.api(function, api_name=function.__name__, queue=False)
+
+    def train_resume_check(preset: str, steps: int = 20, at: int = 7) -> dict:
+        """Train straight, and again with a pause after one step, on this server's CPU; returns a digest of the weights, their averages and
+        the optimizer that each ends with, and whether they are the same.
+
+        Args:
+            preset: family:preset, as train_presets gives it.
+            steps: how many steps to train, 2 to 100.
+            at: the step to pause after.
+        """
+        return widgets.told(check, preset, steps, at)
+
     for function in (train_stop, train_pause, train_rewind):
         gr.api(function, api_name=function.__name__)
+    gr.api(train_resume_check, api_name="train_resume_check", concurrency_limit=1, concurrency_id="check")
     widgets.endpoint(train_mark, gr.Image(visible=False))
+
+
+def check(preset: str, steps: int, at: int) -> dict[str, Any]:
+    """Whether a paused run ends as a straight one. Raises ConfigError, JobError."""
+    if preset not in model.presets():
+        raise ConfigError(unknown(str(preset), model.presets()))
+    if not (isinstance(steps, int) and isinstance(at, int) and 1 <= at < steps <= CHECKED):
+        raise ConfigError(f"steps: a pause after a step from 1 on, before the last of at most {CHECKED} steps")
+    return jobs.resume_check(preset, steps, at)
 
 
 def ended(id: str) -> str:

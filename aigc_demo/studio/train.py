@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +89,16 @@ class Train:
         given |= {"train.tracker": "none"}  # what leaves this server is not a visitor's to choose
         return model.plan(preset, {**changes, **given})
 
-    def start(self, source: str, preset: str, budget: float, unit: str, changes: dict[str, Any], visitor: str) -> tuple[str, str]:
-        """Starts the run for a visitor; returns its id and its owner's token."""
+    def start(
+        self, source: str, preset: str, budget: float, unit: str, changes: dict[str, Any], visitor: str, spawn: bool = True
+    ) -> tuple[str, str]:
+        """Starts the run for a visitor; returns its id and its owner's token. Raises ConfigError, JobError."""
         run, limits = self.plan(source, preset, budget, unit, changes), jobs.Limits.told()
         needs = (model.memory(run) or 0) / 1e9
         if needs > limits.memory:
             smaller = "take a smaller train.batch, data.size or model"
             raise ConfigError(f"memory: such a run needs about {needs:.1f} GB, of {limits.memory:g} GB that this server grants; {smaller}")
-        return jobs.start(run, visitor, limits)
+        return jobs.start(run, visitor, limits, spawn)
 
     def grid(self, source: str, preset: str, budget: float, unit: str, changes: dict[str, Any], over: list[str]) -> sweep.Sweep:
         """The grid that the form describes. Raises ConfigError, sweep.SweepError."""
@@ -124,7 +127,7 @@ def _uploads() -> Path:
     return files.home() / "uploads"
 
 
-def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine) -> runs.View:
+def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, gpu: Callable | None = None) -> runs.View:
     """Lays out the tab in its `place`; returns the view of a run, which the page's load and the Explore tab need."""
     presets = list(model.presets())
     changes = gr.State({})
@@ -161,16 +164,23 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine) -> runs.View:
                 command = gr.Code(
                     begins, language=None, show_label=False, interactive=False, elem_id="train-command", lines=1, wrap_lines=True
                 )
+            with gr.Accordion(t("train.same"), open=False, elem_classes="fold"):
+                gr.Markdown(t("train.same.about"))
+                prove = gr.Button(t("train.prove"), size="md", elem_id="train-prove")
+                proof = gr.Markdown(elem_id="train-proof")
             granted = gr.Markdown(elem_id="train-limits")
         with gr.Column(scale=7, min_width=320, elem_classes="shows"):
-            view = runs.View(t, engine)
+            view = runs.View(t, engine, gpu)
 
     def begin_run(source: str, preset: str, budget: float, unit: str, changes: dict, over: str, kept: dict, request: gr.Request):
         visitor = str(kept.get("visitor") or files.token())
-        if tried := over.split():
+        tried = over.split()
+        if tried and gpu:
+            raise gr.Error("over: where a GPU is lent for one call, one run is started at a time", title="", print_exception=False)
+        if tried:
             started = widgets.told(train.start_each, source, preset, budget, unit, changes, tried, visitor)[1]
         else:
-            started = [widgets.told(train.start, source, preset, budget, unit, changes, visitor)]
+            started = [widgets.told(train.start, source, preset, budget, unit, changes, visitor, not gpu)]
         owned, id = {**dict(list(kept.get("owned", {}).items())[-50:]), **dict(started)}, started[0][0]
         begun = {
             view.kept: {**kept, "owned": owned, "last": id, "visitor": visitor},
@@ -208,7 +218,14 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine) -> runs.View:
         shown = gr.Dropdown(found, value=id if id in [one for _, one in found] else None, visible=bool(found))
         return shown, words.say(request, "train.limits", **limits)
 
+    def prove_it(preset: str, request: gr.Request):
+        found = widgets.told(runs.check, preset, 12, 5)
+        says = words.say(request, "train.proof.same" if found["same"] else "train.proof.differ")
+        return f"{says}\n\n`{found['straight']}`\n\n`{found['paused']}`"
+
     quiet = runs.QUIET
+    check = {**quiet, "show_progress": "full", "show_progress_on": [proof], "concurrency_limit": 1, "concurrency_id": "check"}
+    prove.click(prove_it, preset, proof, **check)
     waited: dict[str, Any] = {"show_progress_on": [view.picture], **quiet, "show_progress": "full"}
     uploaded = upload.upload(choose, upload, [source, view.picture, view.line], **waited)
     show = {"fn": look, "inputs": [source, view.following], "outputs": [view.picture, view.line, *view.emptied], **waited}
@@ -229,6 +246,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine) -> runs.View:
     begun.success(None, view.kept, None, js="(runs) => { history.replaceState(null, '', `?run=${runs.last}`); }", **quiet).then(
         **view.poll, **widgets.LIVE
     )
+    view.drive(begun)
     view.wire()
     form = [source, preset, budget, unit, changes, over]
     tell.update(fn=_line(train), inputs=form, outputs=command, **widgets.LIVE)
