@@ -568,7 +568,7 @@ def resume_check(run: Run, at: int) -> tuple[str, str]:
 
     def ends(pauses: list[int]) -> str:
         with tempfile.TemporaryDirectory() as place:
-            path = Path(place, STATE)
+            path = Path(place, history.STATE)
             for steps in pauses:
                 trainer, count = Trainer(run), itertools.count()
                 if path.exists():

@@ -102,10 +102,10 @@ def _straight(preset: str) -> str:
 
 def digest(folder: Path) -> str:
     """SHA-256 over the state's tensors and the checkpoint's weights of a run that has ended."""
-    from aigc_demo import trainer
+    from aigc_demo import history, trainer
 
     made = hashlib.sha256((folder / "checkpoint" / "model.safetensors").read_bytes()).hexdigest()
-    return made + trainer.digest((folder / trainer.STATE).read_bytes())
+    return made + trainer.digest((folder / history.STATE).read_bytes())
 
 
 def _run(preset: str, straight: str, server: Server, dice: random.Random, seen: Counter, wanted: int) -> None:

@@ -17,7 +17,7 @@ ALL = {"*"}
 FLOORS = {
     "__init__": 0, "config": 1, "files": 1, "modality": 1, "samplers": 1, "nets": 1, "provenance": 1,
     "history": 2, "model": 2, "modalities": 2, "jobs": 3, "measures": 3, "models": 3, "data": 3, "latent": 3, "curves": 4, "checkpoint": 4,
-    "trainer": 5, "engine": 5, "evaluation": 6, "exploration": 6, "publish": 6, "studio": 7, "cli": 7, "__main__": 8,
+    "trainer": 5, "engine": 5, "slices": 6, "evaluation": 6, "exploration": 6, "publish": 6, "studio": 7, "cli": 7, "__main__": 8,
     "compare": 5, "sweep": 6, "tracking": 4,
 }  # fmt: skip
 OURS = {
