@@ -90,7 +90,7 @@ class View:
             (self.go_on, self.resumed, []),
             (self.extend, self.extended, [self.amount, self.unit]),
             (self.rename, jobs.rename, [self.name]),
-            (self.light.rewind, rewind, [self.light.rate]),
+            (self.light.rewind, self.rewound, [self.light.rate]),
         ):
             done = button.click(_mine(act), [*mine, *more], self.timer, **QUIET)
             done.success(**{**self.poll, "fn": self.follow_anew}, **widgets.LIVE)
@@ -116,6 +116,10 @@ class View:
     def resumed(self, id: str, owner: str) -> None:
         """Goes on with a run that has ended."""
         jobs.go_on(id, owner, spawn=not self.gpu)
+
+    def rewound(self, id: str, owner: str, rate: float) -> None:
+        """Goes back to the run's last healthy state, and on from there."""
+        rewind(id, owner, rate, spawn=not self.gpu)
 
     def extended(self, id: str, owner: str, amount: float, unit: str) -> None:
         """Adds to a run's budget; one that has ended goes on by it."""
@@ -221,7 +225,7 @@ def extend(id: str, owner: str, amount: float, unit: str = "", spawn: bool = Tru
         jobs.go_on(id, owner, spawn=spawn)
 
 
-def rewind(id: str, owner: object, rate: float = 0.0) -> int:
+def rewind(id: str, owner: object, rate: float = 0.0, spawn: bool = True) -> int:
     """Ends the run where it is at work, goes back to its last healthy state, and on from there at the learning rate `rate` (0: as it was).
 
     Returns the step. Raises jobs.JobError where nothing is wrong or nothing is kept of then, and what jobs.rewind and jobs.go_on raise."""
@@ -232,7 +236,7 @@ def rewind(id: str, owner: object, rate: float = 0.0) -> int:
         jobs.stop(id, owner)
         ended(id)
     step = jobs.rewind(id, owner, verdict.well, rate)
-    jobs.go_on(id, owner)
+    jobs.go_on(id, owner, spawn=spawn)
     return step
 
 
