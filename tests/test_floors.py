@@ -44,7 +44,7 @@ OURS = {
     "studio": {
         "curves", "evaluation", "exploration", "engine", "latent", "jobs", "data", "config", "checkpoint", "provenance", "publish",
         "model", "files",
-        "compare", "sweep",
+        "compare", "sweep", "slices",
     },
     "cli": FLOORS.keys() - {"studio", "__main__"},
     "__main__": {"cli"},
