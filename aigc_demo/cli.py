@@ -158,7 +158,7 @@ def _train(folder: Path, orders, quiet: bool, as_json: bool) -> str:
         if orders.server:  # a run of the page: whoever explores comes first
             jobs.yield_to_others()
         else:  # a stop that the page asked for while its child was still starting counts; an older one does not
-            orders.heed()
+            (folder / jobs.STOP).unlink(missing_ok=True)
         with jobs.turn(folder, orders) if orders.server else contextlib.nullcontext("") as end:
             while not end:
                 orders.begin()

@@ -108,8 +108,9 @@ class Orders:
             self._stop("stopped", f"Stopped at the {self.limits.steps:,} steps that this server grants a run; what it learnt is kept.")
 
     def heed(self) -> None:
-        """Takes back an order to go on by a changed config."""
-        (self.folder / runs.STOP).unlink(missing_ok=True)
+        """Takes back an order to go on by a changed config; any other stands."""
+        if _word(self.folder / runs.STOP) == AGAIN:
+            (self.folder / runs.STOP).unlink(missing_ok=True)
         self._end = ""
 
     def __call__(self) -> str:

@@ -112,7 +112,7 @@ def listed(visitor: str | None = None) -> list[Seen]:
         folder = config.parent
         if own is None or not (folder / OWNER).exists() or asked(folder)[0] == own:
             with contextlib.suppress(JobError, OSError):
-                found.append((config.stat().st_mtime, folder.name, _seen(folder, _last(folder / history.LOG), ())))
+                found.append((config.stat().st_mtime, folder.name, _seen(folder, last(folder), ())))
     return [seen for *_, seen in sorted(found, key=lambda f: f[:2], reverse=True)]
 
 
@@ -173,9 +173,9 @@ def _points(path: Path) -> tuple[dict[str, Any], ...]:
     return ()
 
 
-def _last(path: Path) -> tuple[dict[str, Any], ...]:
-    """The last whole line of a log."""
-    with contextlib.suppress(OSError), open(path, "rb") as log:
+def last(folder: Path) -> tuple[dict[str, Any], ...]:
+    """The last whole line of the run's log, where there is one."""
+    with contextlib.suppress(OSError), open(folder / history.LOG, "rb") as log:
         log.seek(max(0, log.seek(0, os.SEEK_END) - (1 << 14)))
         end = log.read()
         return _lines(end[: end.rfind(b"\n") + 1])[-1:]

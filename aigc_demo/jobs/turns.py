@@ -86,7 +86,8 @@ def turn(folder: Path, orders: Orders) -> Iterator[str]:
     Raises JobError, files.StorageError."""
     (visitor, number), run, limits = asked(folder), runs.read(folder), orders.limits
     on, t = device(run), run.train
-    seconds = 60 * min(t.budget, limits.minutes) if t.unit == "minutes" else None
+    trained = next((p["seconds"] for p in runs.last(folder)), 0.0)
+    seconds = max(0.0, min(60 * t.budget - trained, 60 * limits.minutes)) if t.unit == "minutes" else None
     entry = _place() / "waiting" / folder.name
     files.write_whole(entry, json.dumps({"visitor": visitor, "number": number, "device": on, "seconds": seconds}).encode())
     told, shown = 0.0, None
