@@ -62,7 +62,7 @@ class Server:
 def main() -> None:
     asked = report.options(__doc__)
     wanted = QUICK if asked.quick else KILLS
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         os.environ["AIGC_HOME"] = home
         straight = {preset: _straight(preset) for preset in PRESETS}
         server, dice, seen = Server(), random.Random(0), Counter()

@@ -83,7 +83,7 @@ def explores(day: Day, number: int) -> None:
     from PIL import Image
 
     dice = random.Random(number)
-    time.sleep(dice.uniform(0, 10))
+    time.sleep(dice.uniform(0, day.seconds / 30))
     client = Client(day.url, verbose=False, download_files=day.folder / f"files-{number}")
     while not day.over:
         sliders = [round(dice.uniform(-3, 3), 2) for _ in range(3)]
@@ -181,7 +181,7 @@ def main() -> None:
     asked = report.options(__doc__)
     seconds, exploring, training, browsers = (QUICK, 8, 2, 1) if asked.quick else (SECONDS, 40, 10, 5)
     os.environ.update(LIMITS)
-    with tempfile.TemporaryDirectory() as place, page.serve(Path(place), *page.APP) as server:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place, page.serve(Path(place), *page.APP) as server:
         day = Day(server.url, Path(place), time.monotonic(), seconds)
         tasks = [(explores, n) for n in range(exploring)] + [(trains, n) for n in range(training)] + [(browses, browsers)]
         threads = [threading.Thread(target=task, args=(day, n)) for task, n in tasks]
