@@ -2,6 +2,7 @@
 
 import base64
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from toys import wait_for
 from aigc_demo import jobs
 from aigc_demo.engine import Engine
 from aigc_demo.modalities.image import Modality
+from aigc_demo.provenance import label as provenance
 
 pytest_plugins = ["pages"]
 
@@ -346,6 +348,21 @@ JUNK = [
     *({"checkpoint": "tiny-vae", "sampling": 7}, {"checkpoint": "tiny-vae", "sampling": {"truncation": {}}}),
     *({"checkpoint": "tiny-vae", "sampling": {"<b>": 1}}, {"checkpoint": "tiny-vae", "sampling": {"truncation": 1e9}}),
 ]
+
+
+PICTURES = [
+    *[("/explore_picture", ("tiny-vae",)), ("/explore_neighbours", ("tiny-vae",)), ("/explore_sheet", ("tiny-vae", 4))],
+    *[("/explore_map", ("tiny-vae",)), ("/explore_walk", ("tiny-vae", "1,2", 4)), ("/explore_pair", ("tiny-vae", "tiny-gan"))],
+    *[("/explore_contact", ("tiny-vae", "stored", 0, 2)), ("/train_mark", ("tiny-vae", 0)), ("/train_moment", ("tiny-vae", 60))],
+]
+
+
+@pytest.mark.parametrize(("endpoint", "arguments"), PICTURES, ids=lambda value: str(value)[:40])
+def test_every_picture_that_leaves_says_what_made_it(client, endpoint, arguments):
+    found = provenance.read(Path(client.predict(*arguments, api_name=endpoint)).read_bytes())
+    assert found.source_type == provenance.SOURCE_TYPE
+    assert found.aigc["Label"] == "1"
+    assert found.recipe
 
 
 @pytest.mark.parametrize("payload", JUNK, ids=lambda value: str(value)[:50])

@@ -76,7 +76,6 @@ class Moments:
             """
             asked = widgets.told(self.request, run, step, seed, x, y, None if label < 0 else label)
             sample = widgets.told(self.engine.draw, [asked])[0]
-            modality = checkpoints.find(asked.checkpoint).modality
-            return widgets.served(modality.write(sample.item, asked.recipe(sample.digest)), f"{asked.checkpoint}.png")
+            return widgets.served(widgets.told(self.engine.file, sample), f"{asked.checkpoint}.png")
 
         widgets.endpoint(train_moment, gr.Image(visible=False, format="png"))

@@ -13,6 +13,7 @@ from .. import checkpoint as checkpoints, jobs, model, slices
 from ..config import ConfigError, Run, specs, unknown
 from ..engine import Engine
 from ..evaluation.health import verdict as judge
+from ..provenance import label
 from . import health, moments, widgets, words
 
 REFRESH_SECONDS = 0.8
@@ -336,7 +337,8 @@ def endpoints() -> None:
             run: the run's id.
             step: the step.
         """
-        return widgets.served(widgets.told(jobs.mark, run, step), f"{step}.webp")
+        sheet = label.put(widgets.told(jobs.mark, run, step), widgets.told(label.xmp, {"step": step}))
+        return widgets.served(sheet, f"{step}.webp")
 
     def train_stop(run: str, owner: str) -> str:
         """Stop a run and keep what it learnt.
