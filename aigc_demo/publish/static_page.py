@@ -57,7 +57,6 @@ def make(engine: Engine, found: Checkpoint, folder: Path | None = None) -> Page:
         "settings": [{"name": s.name, "help": s.help, "default": s.default, "low": s.low, "high": s.high} for s in made.settings],
         "directions": [[float(f"{v:.8g}") for v in d] for d in warm.directions.flatten(1).tolist()],
         "names": warm.names,
-        "effects": [round(e, 5) for e in warm.effects.tolist()],
         "reach": REACH,
         "start": state,
         "bytes": {"model.onnx": len(made.data), "runtime.wasm.gz": len(binary)},
