@@ -23,6 +23,7 @@ TITLES = {
     "train": "Training throughput",
     "minute": "One minute of training",
     "health": "A run's health in one word: runs broken on purpose, and presets as shipped",
+    "directions": "Sliders that change one thing each",
     "inversion": "Back from a picture: a real digit to its latent",
 }
 
