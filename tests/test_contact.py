@@ -128,6 +128,7 @@ def test_what_cannot_be_found_is_refused_in_a_sentence(made, engine, arguments, 
 
 
 def test_labels_follow_the_data_where_the_class_is_not_chosen(shapes, engine):
+    assert "labels" in contact.directions(engine, shapes).methods, "a run's own sliders follow what its data knows"
     found = contact.directions(engine, shapes, "labels")
     assert set(found.methods) == {"labels"}
     known = {"circle", "square", "triangle", "star", "cross", "heart", "radius", "x", "y", "rotation"}
