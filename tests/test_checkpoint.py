@@ -8,6 +8,7 @@ import pickle
 import resource
 import shutil
 import sys
+import threading
 from dataclasses import replace
 
 import pytest
@@ -131,6 +132,28 @@ def test_a_crash_at_any_rename_leaves_the_old_one_or_the_new_one(all_made, tmp_p
     else:
         assert checkpoint.read(folder).preset == new.preset
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".there")] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="two folders change places in one instant there alone")
+def test_a_checkpoint_that_is_replaced_is_there_at_every_instant(made, tmp_path):
+    folder = tmp_path / "there"
+    checkpoint.copy(made, folder)
+    looks, over = [], threading.Event()
+
+    def look():
+        while not over.is_set():
+            looks.append((folder / "config.json").exists())
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        for _ in range(20):
+            checkpoint.copy(made, folder)
+    finally:
+        over.set()
+        watcher.join()
+    assert len(looks) > 100
+    assert all(looks)
 
 
 def test_a_process_that_died_between_the_renames_loses_nothing(made, tmp_path):

@@ -539,6 +539,23 @@ def test_a_run_is_followed_by_its_link_and_stopped_by_its_owner_alone(visit, sit
     assert id not in stranger.content()
     assert not stranger.locator("#train-link").is_visible()
 
+    page.locator("#train-pause").click()
+    for seen in (page, guest):
+        says(seen, "Paused · step")
+        seen.locator("#train-explore").wait_for()
+        assert seen.locator("#train-resume textarea").input_value() == f"aigc train --resume {id}"
+    assert not guest.locator("#train-go-on").is_visible()
+    assert not guest.locator("#train-owner").is_visible()
+    assert re.fullmatch(r"Go on from step [\d,]+", page.locator("#train-go-on").inner_text())
+    unfold(page, "This run")
+    page.locator("#train-name input").fill("my-run")
+    page.locator("#train-rename").click()
+    page.locator("#train-amount input").fill("2")
+    page.locator("#train-extend").click()
+    for seen in (page, guest):
+        says(seen, "Training · step")
+    assert (site.run(id)["name"], site.run(id)["train"]["budget"]) == ("my-run", 5)
+
     page.locator("#train-stop").click()
     for seen in (page, guest):
         says(seen, "Stopped, and kept · step")

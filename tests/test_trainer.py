@@ -262,6 +262,20 @@ def test_patience_stops_and_keeps_the_best(family, ema, tmp_path):
         assert np.abs(np.asarray(shown).astype(int) - fresh.draw().astype(int)).max() <= 1, "the card shows what the checkpoint draws"
 
 
+@pytest.mark.parametrize("k", [0, 1, 7])
+@pytest.mark.parametrize("family", MONITORED)
+def test_patience_counts_the_same_marks_where_a_run_is_paused(family, k, tmp_path):
+    changes = {"train.lr": 0.1, "train.patience": 4, "train.marks": 60, "data.limit": 32, "data.validation": 0.5}
+    run, ends = tiny(f"{family}:tiny", 60, changes), []
+    for name, stops in (("straight", [99]), ("paused", [k, 99])):
+        (tmp_path / name).mkdir()
+        ends.append([list(record(run, tmp_path / name, after(s)))[-1] for s in stops][-1])
+    assert ends[0].step == ends[1].step < 60
+    assert ends[0].says == ends[1].says
+    weights = [(tmp_path / name / "checkpoint" / "model.safetensors").read_bytes() for name in ("straight", "paused")]
+    assert same_bytes(*weights) == []
+
+
 @pytest.mark.parametrize("family", UNMONITORED)
 def test_patience_is_refused_where_no_loss_falls_with_quality(family):
     with pytest.raises(ConfigError, match=r"^train\.patience: "):
@@ -488,6 +502,28 @@ finally:
 
 
 @pytest.mark.timeout(900)
+HASTY = """
+import os, time
+
+if os.environ["RANK"] == "1":
+    began, real = time.monotonic(), time.monotonic
+    time.monotonic = lambda: began + 1.5 * (real() - began)
+"""
+
+
+def test_processes_whose_clocks_differ_end_together(home, tmp_path):
+    run = tiny("vae:tiny", 1, {"train.unit": "minutes", "train.budget": 0.05, "train.patience": 50, "train.marks": 500, "name": "two"})
+    (tmp_path / "watched.py").write_text(HASTY + WATCHED)
+    root = os.path.dirname(os.path.dirname(os.path.abspath(trainer.__file__)))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(tmp_path / "watched.py")]
+    words = [*shlex.split(checkpoint.command(run))[1:], "--quiet"]
+    done = subprocess.run([*launch, *words], capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONPATH": root})
+    assert done.returncode == 0, done.stderr
+    weights = [(home / f"weights-{rank}").read_text() for rank in range(2)]
+    assert weights[0] == weights[1]
+    assert log(home / "runs" / "two")[-1]["done"] == 1
+
+
 def test_two_processes_learn_what_one_does(home, tmp_path):
     run = tiny("vae:tiny", 60, {"train.marks": 1, "name": "two"})
     *_, one = record(run, tmp_path)

@@ -155,7 +155,8 @@ class View:
         more_marks = count != now["marks"] or fresh
         at_end = fresh or at >= now["marks"] - 1
         known = {"id": seen.id, "state": seen.state, "points": points, "marks": count}
-        shown = {self.line: status(seen, request), self.known: known, self.timer: gr.Timer(active=live)}
+        may_go_on = live or seen.state in ("paused", "interrupted")  # by another page, or by the command line
+        shown = {self.line: status(seen, request), self.known: known, self.timer: gr.Timer(active=may_go_on)}
         if count and more_marks and at_end:
             shown |= self._at(seen.id, seen.marks[-1], request)
         if changed or points != now["points"]:
