@@ -501,7 +501,6 @@ finally:
 """
 
 
-@pytest.mark.timeout(900)
 HASTY = """
 import os, time
 
@@ -511,6 +510,7 @@ if os.environ["RANK"] == "1":
 """
 
 
+@pytest.mark.timeout(900)
 def test_processes_whose_clocks_differ_end_together(home, tmp_path):
     run = tiny("vae:tiny", 1, {"train.unit": "minutes", "train.budget": 0.05, "train.patience": 50, "train.marks": 500, "name": "two"})
     (tmp_path / "watched.py").write_text(HASTY + WATCHED)
@@ -524,6 +524,7 @@ def test_processes_whose_clocks_differ_end_together(home, tmp_path):
     assert log(home / "runs" / "two")[-1]["done"] == 1
 
 
+@pytest.mark.timeout(900)
 def test_two_processes_learn_what_one_does(home, tmp_path):
     run = tiny("vae:tiny", 60, {"train.marks": 1, "name": "two"})
     *_, one = record(run, tmp_path)
