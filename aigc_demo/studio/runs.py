@@ -35,9 +35,9 @@ class View:
         hidden = {"visible": False, "size": "md", "scale": 0}
         self.line = gr.Markdown(t("train.nothing"), elem_id="train-status")
         with gr.Row(elem_classes="tight acts"):
-            self.go_on = gr.Button(variant="primary", elem_id="train-go-on", min_width=180, **hidden)
+            self.go_on = gr.Button(variant="primary", elem_id="train-go-on", min_width=240, **hidden)
             self.pause = gr.Button(t("train.pause"), elem_id="train-pause", min_width=120, **hidden)
-            self.stop = gr.Button(t("train.stop"), elem_id="train-stop", min_width=240, **hidden)
+            self.stop = gr.Button(t("train.stop"), elem_id="train-stop", min_width=290, **hidden)
             self.explore = gr.Button(t("train.explore"), variant="primary", elem_id="train-explore", min_width=180, **hidden)
         self.light = health.Light(t)
         self.moments = moments.Moments(engine)
@@ -48,17 +48,17 @@ class View:
         self.charts = widgets.charts(elem_id="train-curves")
         with gr.Accordion(t("train.owner"), open=False, visible=False, elem_classes="fold", elem_id="train-owner") as self.owner:
             self.alone = gr.Checkbox(label=t("train.alone"), info=t("train.alone.about"), elem_id="train-alone")
-            with gr.Row(elem_classes="tight", equal_height=True):
+            with gr.Row(elem_classes="tight ends"):
                 self.amount = gr.Number(200, label=t("train.extend.by"), minimum=0, min_width=80, elem_id="train-amount")
                 units = [(t(f"train.unit.{u}"), u) for u in ("steps", "epochs", "minutes")]
                 self.unit = gr.Dropdown(units, value="steps", label=t("train.unit"), min_width=100)
-                self.extend = gr.Button(t("train.extend"), elem_id="train-extend", min_width=140)
-            with gr.Row(elem_classes="tight", equal_height=True):
+                self.extend = gr.Button(t("train.extend"), elem_id="train-extend", min_width=160, scale=0, size="md")
+            with gr.Row(elem_classes="tight ends"):
                 self.name = gr.Textbox(label=t("train.name"), max_lines=1, elem_id="train-name", min_width=180)
-                self.rename = gr.Button(t("train.rename"), elem_id="train-rename", min_width=140)
+                self.rename = gr.Button(t("train.rename"), elem_id="train-rename", min_width=160, scale=0, size="md")
             with gr.Row(elem_classes="tight"):
-                self.delete = gr.Button(t("train.delete"), elem_id="train-delete", min_width=140, size="md")
-                self.sure = gr.Button(t("train.sure"), variant="stop", elem_id="train-sure", min_width=140, size="md", visible=False)
+                self.delete = gr.Button(t("train.delete"), elem_id="train-delete", min_width=160, scale=0, size="md")
+                self.sure = gr.Button(t("train.sure"), variant="stop", elem_id="train-sure", min_width=300, **hidden)
         shared = {"visible": False, "interactive": False, "max_lines": 1, "buttons": ["copy"]}
         self.link = gr.Textbox(label=t("train.link"), elem_id="train-link", **shared)
         self.resume = gr.Textbox(label=t("train.resume"), elem_id="train-resume", **shared)

@@ -213,7 +213,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, gpu: Callable |
 
     def arrive(id: str, kept: dict, request: gr.Request):
         """What this server grants, and the runs that the visitor may open."""
-        limits = {name: f"{value:g}" for name, value in jobs.Limits.told().model_dump().items()}
+        limits = {name: f"{value:,.10g}" for name, value in jobs.Limits.told().model_dump().items()}
         found = [(runs.title(seen, request), seen.id) for seen in jobs.listed(str(kept.get("visitor") or ""))[:100]]
         shown = gr.Dropdown(found, value=id if id in [one for _, one in found] else None, visible=bool(found))
         return shown, words.say(request, "train.limits", **limits)
