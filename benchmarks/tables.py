@@ -22,6 +22,8 @@ TITLES = {
     "curves": "A curve of 100,000 points that goes on",
     "train": "Training throughput",
     "minute": "One minute of training",
+    "crashes": "Runs that are killed, and go on",
+    "visitors": "Fifty visitors and five browsers at one server",
     "health": "A run's health in one word: runs broken on purpose, and presets as shipped",
     "directions": "Sliders that change one thing each",
     "inversion": "Back from a picture: a real digit to its latent",
