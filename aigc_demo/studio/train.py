@@ -16,7 +16,7 @@ import gradio as gr
 from .. import config, data, files, jobs, model, sweep
 from ..config import ConfigError, Run
 from ..engine import Engine
-from . import runs, widgets, words
+from . import run_api, runs, widgets, words
 
 FIRST_SHOWN = ("model.latent", "train.batch", "train.lr", "seed")  # the few that matter; the rest is in a fold
 # elsewhere in the form, or not the visitor's to choose
@@ -219,7 +219,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, gpu: Callable |
         return shown, words.say(request, "train.limits", **limits)
 
     def prove_it(preset: str, request: gr.Request):
-        found = widgets.told(runs.check, preset, 12, 5)
+        found = widgets.told(run_api.check, preset, 12, 5)
         says = words.say(request, "train.proof.same" if found["same"] else "train.proof.differ")
         return f"{says}\n\n`{found['straight']}`\n\n`{found['paused']}`"
 
@@ -388,7 +388,7 @@ def _endpoints(train: Train) -> None:
 
     for function in (train_presets, train_settings, train_start, train_sweep, data_sources):
         gr.api(function, api_name=function.__name__, queue=False)
-    runs.endpoints()
+    run_api.endpoints()
     widgets.endpoint(data_look, gr.Image(visible=False))
     dropped = gr.File(visible=False, file_types=[".zip"], type="filepath")
     gr.Button(visible=False).click(data_upload, dropped, gr.Textbox(visible=False), api_name="data_upload")
