@@ -100,7 +100,9 @@ def _again(path: Path, name: Path) -> None:
     try:
         os.link(path, name)
     except OSError:
-        shutil.copyfile(path, name)
+        side = name.with_name(f".{name.name}.copy")
+        shutil.copyfile(path, side)
+        os.replace(side, name)
 
 
 def _remove(path: Path) -> None:
@@ -115,6 +117,8 @@ def cut(folder: Path, step: int) -> None:
     for kind in (MARKS, STATES):
         for later in (s for s in kept(folder, kind) if s > step):
             _remove(place(folder, kind, later))
+        for half in (folder / kind).glob(".*"):  # what a crash left half written
+            _remove(half)
     log, pack = folder / LOG, folder / SHEETS
     lines, end = [], 0
     size = pack.stat().st_size if pack.exists() else 0

@@ -131,3 +131,5 @@ def test_other_names_beside_what_is_kept_are_left_alone(three):
     for name in (".000000005.new", "notes", "000000007"):
         (three / history.MARKS / name).mkdir()
     assert history.kept(three, history.MARKS) == [7]
+    history.cut(three, 7)
+    assert {p.name for p in (three / history.MARKS).iterdir()} == {"notes", "000000007"}, "what is half written goes"

@@ -95,6 +95,7 @@ class View:
             done.success(**{**self.poll, "fn": self.follow_anew}, **widgets.LIVE)
             if act != jobs.rename:
                 self.drive(done)
+        self.light.rewind.click(_say("train.rewinding"), None, self.line, **QUIET)  # a run at work takes seconds to end
         self.alone.input(_mine(jobs.keep), [*mine, self.alone], self.timer, **QUIET)
         self.delete.click(lambda: gr.Button(visible=True), None, self.sure, **QUIET)
         gone = [self.following, self.line, self.picture, *self.emptied]
@@ -206,6 +207,15 @@ class View:
 
 def _token(id: str, kept: dict) -> str:
     return str(kept.get("owned", {}).get(id) or "")
+
+
+def _say(word: str) -> Any:
+    """A handler that says a word."""
+
+    def handle(request: gr.Request) -> str:
+        return words.say(request, word)
+
+    return handle
 
 
 def _mine(act: Any) -> Any:
