@@ -13,7 +13,7 @@ from PIL import Image
 from toys import FAMILIES, wait_for
 
 import aigc_demo
-from aigc_demo import checkpoint, data, files, jobs, model
+from aigc_demo import checkpoint, data, files, history, jobs, model
 from aigc_demo.modalities.image import Modality
 
 TINY = ["--data", "digits", "--set", "data.limit=96", "--set", "data.size=16", "--device", "cpu"]
@@ -461,3 +461,30 @@ def test_a_file_that_cannot_be_written_ends_with_1(words, all_made, aigc):
     code, out, err = aigc(*words)
     assert (code, out) == (1, "")
     assert re.fullmatch(r"aigc: /proc/x\.png could not be written: .+\n", err)
+
+
+def test_a_run_that_is_ill_is_named_and_rewound(aigc, home):
+    folder = jobs.create(model.plan("gan:tiny", {"data.source": "digits"}), id="run")
+    well = {"distance": 0.2, "diversity": 0.5, "fake": 0.8, "real": 0.9, "margin": 3.0}
+    health = [{"distance": 0.9, "diversity": 0.05}, well, well, well, *[{**well, "diversity": 0.03, "fake": 0.0}] * 3]
+    for i, measured in enumerate(health):
+        files.write_whole(folder / history.STATE, b"state %d" % i)
+        history.keep_state(folder, 10 * i, 1000)
+        history.note(folder, {"step": 10 * i, "terms": {}, "health": measured}, b"sheet")
+    jobs.report(folder, "stopped", "Stopped.")
+    code, out, _ = aigc("health", "run")
+    assert (code, out.splitlines()[0]) == (0, "collapsing, since step 40; it was well at step 30")
+    assert "alike 0.03, bound 0.1" in out
+    assert json.loads(aigc("health", "run", "--json")[1])["well"] == 30
+    code, _, err = aigc("rewind", "run", "--lr", "100")
+    assert code == 2
+    assert "train.lr: 100.0 is above 10" in err
+    code, out, _ = aigc("rewind", "run", "--lr", "0.0001")
+    assert (code, out.splitlines()) == (0, ["rewound to step 30", "go on: aigc train --resume run"])
+    assert (folder / history.STATE).read_bytes() == b"state 3"
+    assert jobs.read(folder).train.lr == 0.0001
+    assert aigc("health", "run")[1].startswith("healthy, since step 10")
+    code, _, err = aigc("rewind", "run")
+    assert (code, "the run is healthy" in err) == (2, True)
+    assert aigc("rewind", "run", "--step", "15")[1].startswith("rewound to step 10")
+    assert aigc("health", "nobody")[0] == aigc("rewind", "nobody")[0] == 2
