@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ..model import Model, draw_latents, key
 
 Measures = Callable[[Tensor], dict[str, Tensor]]  # x (N, *shape) -> {name: (N,)}, as a modality has them
-EXAMPLES = 12  # latents around which x is looked at: one of each of ten classes, and two
+SAMPLES = 2400  # that a look takes, about: the fewer axes, the more latents it looks around,
+EXAMPLES = (12, 48)  # at least, one of each of ten classes and two, and at most
 STEP = 0.5  # standard deviations: wide enough for what a slider shows, narrow enough for a derivative
 TYPICAL = 200  # samples that say how far a measure spreads by itself
 MOST_AXES = 256  # along which a latent with the shape of a picture is looked at
@@ -74,22 +75,21 @@ def axes(latent: Sequence[int]) -> Tensor:
 
 @torch.no_grad()
 def look(model: Model, read: dict[str, Measures], seed: int = 0) -> Look:
-    """Looks at x, and at what `read` reads off it, around EXAMPLES latents: by differences of STEP along each axis, ahead and behind in
-    turn."""
-    sampling = model.Sampling()
-    z, y = drawn(model, seed, "directions", EXAMPLES)
-    along = axes(model.latent)
+    """Looks at x, and at what `read` reads off it, around a few latents: by steps of STEP along each axis, ahead and behind in turn."""
+    sampling, along = model.Sampling(), axes(model.latent)
+    examples = min(max(SAMPLES // len(along), EXAMPLES[0]), EXAMPLES[1])
+    z, y = drawn(model, seed, "directions", examples)
     effect = torch.zeros(len(along), len(along), dtype=torch.float64)
     changes: dict[str, Tensor | float] = dict.fromkeys(read, 0.0)
-    for i in range(EXAMPLES):
+    for i in range(examples):
         step = STEP if i % 2 == 0 else -STEP
         around = torch.cat([z[i : i + 1], z[i] + step * along.to(z.device)])
         x = model.sample(around, sampling, None if y is None else y[i].expand(len(around))).float().cpu()
         jacobian = ((x[1:] - x[:1]) / step).flatten(1).double()  # (n, pixels): row i is dx/dz_i
-        effect += jacobian @ jacobian.T / (EXAMPLES * jacobian.shape[1])
+        effect += jacobian @ jacobian.T / (examples * jacobian.shape[1])
         for name, measures in read.items():
             values = columns(measures(x))
-            changes[name] = changes[name] + (values[1:] - values[:1]) / (step * EXAMPLES)
+            changes[name] = changes[name] + (values[1:] - values[:1]) / (step * examples)
     z, y = drawn(model, seed, "typical", TYPICAL)
     x = model.sample(z, sampling, y).float().cpu()
     readings = {}
