@@ -33,7 +33,7 @@ def read(folder: Path | None = None) -> dict[str, bytes]:
     cache = files.home() / "cache" / f"{PACKAGE}-{VERSION}"
     with contextlib.suppress(ExportError):
         return _read(cache)
-    found = _fetched()
+    found = _fetched(f"or put {' and '.join(SHA512)} of {PACKAGE} {VERSION} into {cache}")
     for name, data in found.items():
         files.write_whole(cache / name, data)
     return found
@@ -51,10 +51,9 @@ def _read(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def _fetched() -> dict[str, bytes]:
+def _fetched(instead: str) -> dict[str, bytes]:
     """The files out of the package that npm fetches from the registry that it is set to."""
     npm = shutil.which("npm")
-    instead = f"or name a folder that holds {PACKAGE} {VERSION} with --runtime"
     if npm is None:
         raise ExportError(f"npm is needed to fetch {PACKAGE} {VERSION} the first time: install it, {instead}")
     with tempfile.TemporaryDirectory() as folder:
