@@ -2,6 +2,7 @@
 
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -99,6 +100,16 @@ def test_words_that_are_too_long_are_cut(made, engine):
 def test_a_sheet_that_cannot_be_drawn_is_refused(made, engine, arguments, says):
     with pytest.raises(ConfigError, match=says):
         contact.sheet(engine, made, contact.directions(engine, made), **arguments)
+
+
+def test_a_search_does_not_get_in_the_way_of_who_draws(made, engine):
+    wanted = engine.draw([Request(made.name, 1, label=2)], name=made)[0].item
+    with engine.turn, ThreadPoolExecutor(1) as thread:  # as if a picture were being drawn all the while
+        found = thread.submit(contact.directions, engine, made, "pca").result(60)
+    assert set(found.methods) == {"pca"}
+    hooked = [m for m in engine.warm(made).model.modules() if m._forward_hooks or m._forward_pre_hooks]
+    assert not hooked
+    assert torch.equal(engine.draw([Request(made.name, 1, label=2)], name=made)[0].item, wanted)
 
 
 @pytest.mark.parametrize("method", ["best", "pca", "closed", "jacobian"])

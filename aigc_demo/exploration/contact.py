@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from .. import data, latent
-from ..checkpoint import Checkpoint
+from ..checkpoint import Checkpoint, load
 from ..config import ConfigError
 from ..engine import Engine, Request
 from ..latent import Directions
@@ -38,16 +38,15 @@ def directions(engine: Engine, checkpoint: Checkpoint, method: str = STORED, cou
         raise ConfigError(f"count: {count} is not a number from 1 to {MOST}")
     if between and (method != "labels" or len(between) != 2):
         raise ConfigError("between: takes two names, and goes with the directions `labels`")
-    warm = engine.warm(checkpoint)
     if method == STORED:
+        warm = engine.warm(checkpoint)
         return Directions(warm.directions[:count].cpu(), warm.effects[:count], warm.methods[:count], warm.names[:count])
-    seed = checkpoint.manifest.run.seed
-    with engine.turn:
-        known = None
-        if method == "labels":
-            known = latent.own(warm.model, checkpoint.manifest.classes, seed) if warm.model.classes else _of_data(checkpoint)
-            known = known.between(*between) if between else known
-        return latent.directions(warm.model, method, checkpoint.modality.measures, known, seed, count)
+    model, seed = load(checkpoint, engine.device), checkpoint.manifest.run.seed  # its own: the search hooks into layers, while others draw
+    known = None
+    if method == "labels":
+        known = latent.own(model, checkpoint.manifest.classes, seed) if model.classes else _of_data(checkpoint)
+        known = known.between(*between) if between else known
+    return latent.directions(model, method, checkpoint.modality.measures, known, seed, count)
 
 
 def told(found: Directions) -> list[dict[str, Any]]:
