@@ -190,19 +190,20 @@ class Explore:
         return {"query": links.query(links.Asked(asked, warm.checkpoint.digest, warm.ways, names, kept))}
 
     def arrive(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """What a link asks for (asked["link"]), else a file (asked["file"], base64): its state, and what is to be said of it.
-
-        `says` is None, or a key of the page's words and its values: the checkpoint is of another content than the one the link was made
-        with, or has other directions. Raises CheckpointError where there is no such checkpoint, ConfigError where it cannot be read."""
+        """What a link asks for (asked["link"]), else a file (asked["file"], base64), as `arrived` gives it."""
         try:
             found = (
                 links.of_file(base64.b64decode(str(asked["file"]), validate=True)) if "file" in asked else links.read(str(asked["link"]))
             )
         except (KeyError, TypeError, binascii.Error):
             raise ConfigError("this is neither a link nor a file") from None
-        return self._arrived(found, asked.get("opened"))
+        return self.arrived(found, asked.get("opened"))
 
-    def _arrived(self, found: links.Asked, opened: Any) -> dict[str, Any]:
+    def arrived(self, found: links.Asked, opened: Any = None) -> dict[str, Any]:
+        """The state of what is asked for, the names and the order of directions that came along, and what is to be said.
+
+        `says` is None, or a key of the page's words and its values: the checkpoint is of another content than the one the link was made
+        with, or has other directions. Raises CheckpointError where there is no such checkpoint, ConfigError where it cannot draw this."""
         r = found.request
         try:
             warm = self.engine.warm(r.checkpoint)
@@ -462,8 +463,12 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
         Args:
             file: a PNG of one picture.
         """
-        data = base64.b64encode(Path(file).read_bytes()).decode()
-        return widgets.told(explore.arrive, {"file": data})
+
+        def read():
+            with open(file, "rb") as stored:
+                return explore.arrived(links.of_file(stored.read(links.LARGEST_FILE + 1)))
+
+        return widgets.told(read)
 
     def explore_sheet(checkpoint: str, n: int = 64, seed: int = 0, label: int = -1) -> str:
         """Draw a sheet of many pictures.

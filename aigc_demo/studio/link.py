@@ -96,7 +96,7 @@ def read(link: str) -> Asked:
 def of_file(data: bytes) -> Asked:
     """What the recipe inside a file asks for. Raises ConfigError where there is none."""
     if len(data) > LARGEST_FILE:
-        raise ConfigError(f"file: {len(data) / 1e6:.0f} MB are too many: at most {LARGEST_FILE >> 20} MB")
+        raise ConfigError(f"file: it is too large: at most {LARGEST_FILE >> 20} MB are looked at")
     request, told = recall(data)
     return Asked(request, told.get("digest", ""), told.get("ways", ""))
 

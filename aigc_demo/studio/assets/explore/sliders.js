@@ -100,6 +100,7 @@ function store(mine) {
 function nameAxes() {
   const [a, b] = order();
   $('.near-name').textContent = say(b === undefined ? 'near.one' : 'near', { a: called(a), b: b === undefined ? '' : called(b) });
+  $('.lattice').setAttribute('aria-label', $('.near-name').textContent);
 }
 
 function directions() {
@@ -157,8 +158,7 @@ function build() {
     return chip;
   }));
   $('[name=seed]').value = state.seed;
-  if (![...$('[name=checkpoint]').options].some((one) => one.value === about.name)) $('[name=checkpoint]').append(make('option', { value: about.name, textContent: about.title }));
-  $('[name=checkpoint]').value = about.name;
+  pick(about.name);
   $('.numbers').replaceChildren();
   $('.raw summary').textContent = say('numbers', { n: about.latent });
   const facts = { preset: about.preset, data: about.data, items: about.items.toLocaleString(), steps: about.steps.toLocaleString(), minutes: Math.max(1, Math.round(about.seconds / 60)), licence: about.licence || say('unknown') };
@@ -189,5 +189,11 @@ function fill(numbers) {
 
 function shelf(list, current) {
   $('[name=checkpoint]').replaceChildren(...list.map(({ name, title }) => make('option', { value: name, textContent: title })));
-  if (current) $('[name=checkpoint]').value = current;
+  if (current) pick(current);
+}
+
+function pick(name) {  // a checkpoint that came by link need not be on the shelf
+  const choice = $('[name=checkpoint]');
+  if (about?.name === name && ![...choice.options].some((one) => one.value === name)) choice.append(make('option', { value: name, textContent: about.title }));
+  choice.value = name;
 }

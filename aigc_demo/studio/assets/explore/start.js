@@ -1,7 +1,6 @@
 // -- words, then events, then what the server sent along
 
 for (const one of pad.querySelectorAll('[data-say]')) one.textContent = say(one.dataset.say);
-$('.lattice').setAttribute('aria-label', say('near'));
 pad.querySelectorAll('.snippet').forEach((box, i) => {
   box.querySelector('.name').textContent = say(i ? 'python' : 'command');
   const button = box.querySelector('.copy');
