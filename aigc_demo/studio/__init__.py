@@ -24,6 +24,11 @@ from . import compare, contact, explore, train, widgets, words
 SANS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 LARGEST_UPLOAD = "1gb"
+# clicks, and not the tabs among an event's outputs: from then on Gradio's page would copy all that stands in them at every event
+TO_EXPLORE = "() => document.querySelector('#tabs [data-tab-id=explore]')?.click()"
+TO_TRAIN = """() => {
+  if (new URLSearchParams(location.search).get('run')) document.querySelector('#tabs [data-tab-id=train]')?.click();
+}"""
 MOST_OPENED = 50  # runs opened by their links that a browser remembers
 
 
@@ -102,7 +107,7 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
     exploring, training = explore.Explore(engine), train.Train(folders)
     with gr.Blocks(title="aigc demo", analytics_enabled=False, delete_cache=(3600, 86400), fill_width=True) as demo:
         gr.Markdown(t("page.title"), elem_id="masthead")
-        with gr.Tabs(selected="explore", elem_id="tabs") as tabs:
+        with gr.Tabs(selected="explore", elem_id="tabs"):
             with gr.Tab(t("page.explore"), id="explore"):
                 pad = explore.tab(exploring, gpu)
                 contact.endpoints(engine, gpu)
@@ -118,20 +123,22 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
             if asked:
                 opened = [asked, *(o for o in runs.get("opened", []) if o != asked)]
                 runs = {**runs, "opened": opened[:MOST_OPENED]}
-            return runs, id, gr.Timer(active=bool(id)), gr.Tabs(selected="train") if asked else gr.skip()
+            return runs, id, gr.Timer(active=bool(id))
 
         quiet: dict[str, Any] = {**widgets.LIVE, "trigger_mode": "once"}
-        demo.load(attach, [view.kept], [view.kept, view.following, view.timer, tabs], **quiet).then(**view.poll, **widgets.LIVE)
+        attached = demo.load(attach, [view.kept], [view.kept, view.following, view.timer], **quiet)
+        attached.then(**view.poll, **widgets.LIVE)
+        attached.then(None, None, None, js=TO_TRAIN, **quiet)
 
         def show(id: str):
-            return {"open": id, "again": True}, gr.Tabs(selected="explore")
+            return {"open": id, "again": True}
 
         def known(runs: dict):
             """The runs that this browser started or opened by their links, for the table; `at` makes it look again."""
             return {"opened": [*reversed(runs.get("owned", {})), *runs.get("opened", [])], "at": time.time()}
 
         compare_tab.select(known, view.kept, table, **quiet)
-        view.explore.click(show, view.following, [pad, tabs], **quiet)
+        view.explore.click(show, view.following, pad, **quiet).then(None, None, None, js=TO_EXPLORE, **quiet)
     demo.i18n_words = t
     return demo
 
