@@ -22,7 +22,7 @@ from aigc_demo import checkpoint, config, engine, model
 from aigc_demo.modalities.image import Modality
 from aigc_demo.provenance import label
 from aigc_demo.publish import graph, runtime, static_page
-from aigc_demo.studio import words
+from aigc_demo.studio import link as links, words
 from aigc_demo.studio.panels import export
 
 pytest_plugins = ["pages"]
@@ -321,11 +321,10 @@ def test_what_is_downloaded_carries_its_recipe_and_its_label(look, exported, nam
     assert found.source_type == label.SOURCE_TYPE
     with Image.open(io.BytesIO(data)) as image:
         assert found.aigc == label.aigc(image.info["aigc_demo"])
-    recipe = Modality.recipe_of(data)
-    assert found.recipe == recipe
-    assert recipe["digest"] == c.digest
-    assert (recipe["label"], recipe["sliders"][1]) == (1, 1.25)
-    again = engine.Request("page", recipe["seed"], recipe["index"], tuple(recipe["sliders"]), {}, recipe["label"], recipe["sampling"])
+    assert found.recipe == Modality.recipe_of(data)
+    again, hashes = engine.recall(data)  # as the studio does with a file that is dropped on it
+    assert hashes == {"digest": c.digest, "ways": engine.Engine().warm(c).ways}
+    assert (again.label, again.sliders[1]) == (1, 1.25)
     want = engine.Engine().draw([again], name=c)[0].item
     assert (c.modality.read(data).int() - want.int()).abs().max() <= 1
 
@@ -350,6 +349,10 @@ def test_a_link_holds_the_picture_and_says_when_it_was_made_with_another_model(l
     page.locator(".link").click()
     link = page.evaluate("navigator.clipboard.readText()")
     assert link == page.url
+    asked = links.read(link)  # as the studio does
+    assert (asked.request.seed, asked.request.sliders, asked.request.sampling) == (3, (0, 1.5), {"truncation": 0.5})
+    assert (asked.request.label, c.digest.startswith(asked.digest)) == (state["label"], True)
+    assert asked.ways == engine.Engine().warm(c).ways
     assert same(look("tiny-gan", "?" + link.partition("?")[2]), c)[0] == state
     other = look("tiny-gan", "?hash=0123456789abcdef&seed=3")
     assert "made with another model" in other.locator(".line").inner_text()
@@ -401,6 +404,10 @@ def test_the_studio_hands_both_out(visit, site, ort, tmp_path):
     page.wait_for_function("() => document.querySelector('.pad')?.dataset.drawn")
     page.locator("[name=checkpoint]").select_option("tiny-vae")
     page.wait_for_function("() => JSON.parse(document.querySelector('.pad').dataset.drawn).checkpoint === 'tiny-vae'")
+    page.evaluate(
+        '(digest) => localStorage.setItem(`aigc.names.${digest}`, \'{"names": {"1": "<b>smile"}, "kept": []}\')',
+        site.checkpoint("tiny-vae").digest,
+    )
     page.get_by_role("tab", name="Export").click()
     digest = site.checkpoint("tiny-vae").digest
     for format, name in (("page", "tiny-vae-page.zip"), ("onnx", "tiny-vae.onnx")):
@@ -410,7 +417,8 @@ def test_the_studio_hands_both_out(visit, site, ort, tmp_path):
         got.value.save_as(tmp_path / name)
         page.wait_for_function("(name) => document.querySelector('.export-says').textContent.startsWith(name)", arg=name)
     with zipfile.ZipFile(tmp_path / "tiny-vae-page.zip") as archive:
-        assert json.loads(archive.read(static_page.PAGE))["digest"] == digest
+        told = json.loads(archive.read(static_page.PAGE))
+        assert (told["digest"], told["names"][1]) == (digest, "<b>smile")
         assert "index.html" in archive.namelist()
     assert onnxruntime.InferenceSession(tmp_path / "tiny-vae.onnx").get_modelmeta().custom_metadata_map["checkpoint"] == digest
 

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,8 +33,9 @@ class Page(NamedTuple):
     difference: float
 
 
-def make(engine: Engine, found: Checkpoint, folder: Path | None = None) -> Page:
-    """The page of a checkpoint; `folder` holds the browser's runtime where npm is not to fetch it.
+def make(engine: Engine, found: Checkpoint, folder: Path | None = None, names: Mapping[int, str] | None = None) -> Page:
+    """The page of a checkpoint; `folder` holds the browser's runtime where npm is not to fetch it, `names` calls directions (by number,
+    from 0) otherwise than the checkpoint does.
 
     Raises ExportError, CheckpointError and LabelError, each in a sentence."""
     if found.modality.kind != "image":
@@ -56,7 +58,8 @@ def make(engine: Engine, found: Checkpoint, folder: Path | None = None) -> Page:
         "classes": found.manifest.classes if warm.model.classes else [],
         "settings": [{"name": s.name, "help": s.help, "default": s.default, "low": s.low, "high": s.high} for s in made.settings],
         "directions": [[float(f"{v:.8g}") for v in d] for d in warm.directions.flatten(1).tolist()],
-        "names": warm.names,
+        "names": [(names or {}).get(k, own) for k, own in enumerate(warm.names)],
+        "ways": warm.ways,
         "reach": REACH,
         "start": state,
         "bytes": {"model.onnx": len(made.data), "runtime.wasm.gz": len(binary)},

@@ -42,7 +42,10 @@ function address() {
   const query = new URLSearchParams({ model: page.name, hash: page.digest.slice(0, 16), seed: state.seed });
   if (state.index) query.set('index', state.index);
   if (state.label !== null) query.set('class', state.label);
-  if (state.sliders.some((v) => v)) query.set('sliders', state.sliders.join(',').replace(/(,0)+$/, ''));
+  if (state.sliders.some((v) => v)) {
+    query.set('sliders', state.sliders.join(',').replace(/(,0)+$/, ''));
+    query.set('ways', page.ways);
+  }
   for (const s of page.settings) if (state.sampling[s.name] !== s.default) query.set(`set.${s.name}`, state.sampling[s.name]);
   return `${location.pathname}?${query}`.replaceAll('%2C', ',');
 }
@@ -184,7 +187,8 @@ function seed(value) {
 
 async function save() {
   const of = JSON.parse(pad.dataset.drawn);
-  const recipe = text({ checkpoint: page.name, ...Object.fromEntries(Object.entries(of).filter(([, v]) => v !== null)), digest: page.digest });
+  const hashes = { digest: page.digest, ...(of.sliders.some((v) => v) ? { ways: page.ways } : {}) };
+  const recipe = text({ checkpoint: page.name, ...Object.fromEntries(Object.entries(of).filter(([, v]) => v !== null)), ...hashes });
   const pixels = hero.getContext('2d').getImageData(0, 0, width, height);
   const link = document.createElement('a');
   link.href = URL.createObjectURL(await png(pixels, channels, recipe, xmp(page.packet, page.aigc, recipe)));
@@ -304,8 +308,8 @@ if (JSON.stringify(state) === JSON.stringify(fresh())) {  // something to look a
 }
 
 try {
-  const made = new URLSearchParams(location.search).get('hash') || '';
+  const made = new URLSearchParams(location.search);
   await start();
   want(true);
-  if (!page.digest.startsWith(made)) notice = say('other');
+  if (!page.digest.startsWith(made.get('hash') || '') || !page.ways.startsWith(made.get('ways') || '')) notice = say('other');
 } catch { complain(say('unloaded')); }

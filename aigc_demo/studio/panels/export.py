@@ -20,11 +20,14 @@ from . import reading
 ORDER = 9
 FORMATS = ("page", "onnx")
 LARGEST = 100_000_000  # bytes of a checkpoint's weights: what a browser can be asked to hold
+LONGEST = 40  # characters of a direction's name
 _one = threading.Lock()  # an export takes a core for seconds
 
 
-def made(engine: Engine, name: str, format: str) -> tuple[bytes, str]:
-    """A checkpoint's export and the name of its file: a zip of the page's folder, or the graph. Raises ConfigError for what cannot be."""
+def made(engine: Engine, name: str, format: str, names: dict[int, str] | None = None) -> tuple[bytes, str]:
+    """A checkpoint's export and the name of its file: a zip of the page's folder, or the graph; `names` is the visitor's own of directions.
+
+    Raises ConfigError for what cannot be."""
     if format not in FORMATS:
         raise ConfigError(f"format: {format[:40]!r} is not one of {', '.join(FORMATS)}")
     found = checkpoints.find(name)
@@ -36,7 +39,7 @@ def made(engine: Engine, name: str, format: str) -> tuple[bytes, str]:
     try:
         if format == "onnx":
             return graph.export(found).data, f"{static_page.title(found)}.onnx"
-        return static_page.zipped(static_page.make(engine, found)), f"{static_page.title(found)}-page.zip"
+        return static_page.zipped(static_page.make(engine, found, names=names)), f"{static_page.title(found)}-page.zip"
     finally:
         _one.release()
 
@@ -45,10 +48,11 @@ def functions(explore: Explore) -> list[Callable[[Any], Any]]:
     """What the view's buttons call."""
 
     def export_file(asked: dict[str, Any]) -> dict[str, str]:
-        """{"checkpoint", "format"} -> {"file": base64, "name"}."""
+        """{"checkpoint", "format", "names"} -> {"file": base64, "name"}."""
         with reading():
             checkpoint, format = str(asked["checkpoint"]), str(asked["format"])
-        data, name = made(explore.engine, checkpoint, format)
+            names = {int(k): str(name)[:LONGEST] for k, name in dict(asked.get("names") or {}).items()}
+        data, name = made(explore.engine, checkpoint, format, names)
         return {"file": base64.b64encode(data).decode(), "name": name}
 
     return [export_file]

@@ -7,7 +7,7 @@ async function take(format) {
   for (const button of takers) button.disabled = true;
   tell(say('export.making'));
   try {
-    const answer = await server.export_file({ checkpoint: about.name, format });
+    const answer = await server.export_file({ checkpoint: about.name, format, names: own().names });
     tell('');
     if (answer.error) return complain(answer.error);
     const bytes = Uint8Array.from(atob(answer.file), (c) => c.charCodeAt(0));
