@@ -9,6 +9,7 @@ import json
 import math
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from .config import ConfigError, Fields, Run
 MOST_TRIALS = 1000
 LOOK_SECONDS = 0.5
 PLAN, JOURNAL, STUDY = "sweep.json", "journal.jsonl", "optuna.log"
+MOST_TRIES = 3  # times that the process of one trial may be killed
 FINISHED = ("done", "stopped", "failed")  # one that was interrupted goes on, and one that its owner paused with the next command
 OBJECTIVES = {"val": lambda row: row.best, "distance": lambda row: row.distance}  # what the least is wanted of
 SPREAD = 30  # a range of positive numbers whose ends are so many times apart is searched on a log scale
@@ -215,9 +217,11 @@ def go(sweep: Sweep) -> Iterator[Trial]:
         limits = jobs.Limits.told()
         limits = limits.model_copy(update={"minutes": 1e6, "steps": 10**9, "waiting": 1000})  # who sits at the machine has none of these
         ready, at_work = [t for t in trials.values() if t.state not in FINISHED], {}
+        tries: Counter[int] = Counter()
         while True:
             while len(at_work) < limits.slots and (trial := ready.pop(0) if ready else _next(sweep, source)):
-                if jobs.watch(trial.run).state not in FINISHED and not jobs.live(files.runs() / trial.run):
+                tries[trial.number] += 1
+                if _state(trial)[0] not in FINISHED and not jobs.live(files.runs() / trial.run):
                     jobs.go_on(trial.run, jobs.HERE, limits)
                 at_work[trial.number] = trial
                 yield trial
@@ -225,24 +229,26 @@ def go(sweep: Sweep) -> Iterator[Trial]:
                 return
             time.sleep(LOOK_SECONDS)
             for number, trial in list(at_work.items()):
-                jobs.attend(trial.run)
-                seen = compare.rows([trial.run])
-                if not seen:
-                    ended = Trial(number, trial.settings, trial.run, "failed")  # its folder was deleted
-                elif seen[0].state in FINISHED:
-                    ended = Trial(number, trial.settings, trial.run, seen[0].state, OBJECTIVES[sweep.objective](seen[0]))
-                elif seen[0].state == "interrupted":  # its process was killed
+                state, row = _state(trial)
+                if state == "interrupted" and tries[number] < MOST_TRIES:  # its process was killed
                     ready.append(at_work.pop(number))
-                    continue
-                elif seen[0].state == "paused":
+                elif state == "paused":
                     del at_work[number]
-                    continue
+                elif state in (*FINISHED, "interrupted"):
+                    value = OBJECTIVES[sweep.objective](row) if row else None
+                    ended = Trial(number, trial.settings, trial.run, "failed" if state == "interrupted" else state, value)
+                    _note(sweep, ended)
+                    source.tell(ended)
+                    del at_work[number]
+                    yield ended
                 else:
-                    continue
-                _note(sweep, ended)
-                source.tell(ended)
-                del at_work[number]
-                yield ended
+                    jobs.attend(trial.run)
+
+
+def _state(trial: Trial) -> tuple[str, compare.Row | None]:
+    """The state of a trial's run, and its row; one that was deleted has failed."""
+    seen = compare.rows([trial.run])
+    return (seen[0].state, seen[0]) if seen else ("failed", None)
 
 
 def _next(sweep: Sweep, source: Grid | Search) -> Trial | None:

@@ -10,7 +10,7 @@ import pytest
 from toys import wait_for
 
 import aigc_demo
-from aigc_demo import compare, files, jobs, sweep
+from aigc_demo import compare, files, history, jobs, sweep
 from aigc_demo.config import ConfigError
 
 TINY = {"data.source": "digits", "data.limit": 96, "data.size": 16, "device": "cpu", "train.budget": 8, "train.unit": "steps"}
@@ -58,6 +58,19 @@ def test_a_grid_that_is_too_large_and_a_name_that_is_taken(home):
     )
     with pytest.raises(sweep.SweepError, match="not of this sweep"):
         next(sweep.go(one))
+
+
+def test_runs_that_ended_or_were_deleted_while_the_sweep_was_away_are_not_trained_again(home):
+    grid = sweep.planned("vae:tiny", ["seed=1,2"], TINY, name="mine")
+    grid.folder.mkdir(parents=True)
+    for number in range(2):
+        files.append(grid.folder / sweep.JOURNAL, json.dumps(vars(sweep.Trial(number, {"seed": str(number + 1)}, f"mine-{number}"))))
+    folder = jobs.create(grid.run({"seed": "1"}), id="mine-0")
+    history.note(folder, {"step": 8, "seconds": 1.0, "terms": {"held-out loss": 0.5}, "health": {"distance": 0.25}})
+    jobs.report(folder, "done", "Done.")
+    assert [(t.number, t.state, t.value) for t in sweep.go(grid) if t.state != "begun"] == [(0, "done", 0.5), (1, "failed", None)]
+    assert not (home / "runs" / "mine-1").exists()
+    assert list(sweep.go(grid)) == []
 
 
 def test_a_grid_is_every_combination_in_order_and_lists_are_values():
