@@ -40,7 +40,9 @@ def stretch(id: str, seconds: float) -> str:
 
     def stop() -> str:
         nonlocal until
-        until = until or time.monotonic() + seconds  # first asked when the data is read
+        if not until:  # first asked when the data is read
+            until = time.monotonic() + seconds
+            return orders()
         return orders() or (history.AGAIN if time.monotonic() > until else "")
 
     for seen in trainer.record(jobs.read(folder), folder, stop):

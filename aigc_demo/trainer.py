@@ -370,7 +370,7 @@ def train(trainer: Trainer, stop: Callable[[], str] = lambda: "", save: Callable
         due = together and math.floor(done * t.marks) > marked
         # a run of a second draws less often than it is asked to; not where patience counts the marks, nor where processes would differ
         at_mark = end not in ("", history.AGAIN) or (due and (marked < 0 or trainer.world > 1 or t.patience > 0 or now - began >= 0.5))
-        if now - logged[0] >= LOG_SECONDS or at_mark or (trainer.step == 1 and sums):
+        if now - logged[0] >= LOG_SECONDS or at_mark or end or (trainer.step == 1 and sums):
             count = trainer.step - logged[1]
             terms = {k: float(v) / count for k, v in sums.items()} if count else {}
             _finite(trainer, terms)

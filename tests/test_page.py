@@ -543,12 +543,12 @@ def test_a_run_is_followed_by_its_link_and_stopped_by_its_owner_alone(visit, sit
     for seen in (page, guest):
         says(seen, "Paused · step")
         seen.locator("#train-explore").wait_for()
-        assert seen.locator("#train-resume textarea").input_value() == f"aigc train --resume {id}"
+        assert seen.locator("#train-resume").locator("input, textarea").input_value() == f"aigc train --resume {id}"
     assert not guest.locator("#train-go-on").is_visible()
     assert not guest.locator("#train-owner").is_visible()
     assert re.fullmatch(r"Go on from step [\d,]+", page.locator("#train-go-on").inner_text())
     unfold(page, "This run")
-    page.locator("#train-name input").fill("my-run")
+    page.locator("#train-name").locator("input, textarea").fill("my-run")
     page.locator("#train-rename").click()
     page.locator("#train-amount input").fill("2")
     page.locator("#train-extend").click()

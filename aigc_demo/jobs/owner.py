@@ -12,6 +12,7 @@ from . import child, folder as runs, turns
 from .folder import JobError
 from .limits import Limits
 
+CHANGING = ".changing"  # locked by whoever reads a config to write it anew
 HERE = object()  # in the place of a token: whoever sits at the machine may do all; nothing that comes over the network is this object
 
 
@@ -104,24 +105,27 @@ def extend(id: str, owner: object, amount: float, unit: str = "", limits: Limits
     The amount is added to what is left; where a run has ended, it counts from what it has reached, in any unit.
     Raises JobError, ConfigError, files.StorageError."""
     folder = _mine(id, owner, "extend")
-    run, seen = runs.read(folder), runs.watch(id)
-    unit = unit or run.train.unit
-    if unit not in ("steps", "epochs", "minutes"):
-        raise ConfigError(f"unit: {unit[:40]!r} is not one of steps, epochs, minutes")
-    if not isinstance(amount, int | float) or not 0 < amount < float("inf"):
-        raise ConfigError(f"amount: {str(amount)[:40]} is not a number above 0")
-    unfinished = runs.live(folder) or seen.state == "paused"
-    if unfinished and unit != run.train.unit:
-        raise ConfigError(f"unit: the run has not used up its {run.train.budget:g} {run.train.unit}, so it is extended by {run.train.unit}")
-    base = run.train.budget
-    if not unfinished:
-        last = seen.points[-1] if seen.points else {"step": 0, "epoch": 0.0, "seconds": 0.0}
-        base = {"steps": last["step"], "epochs": last["epoch"], "minutes": last["seconds"] / 60}[unit]
-    train = check(Train, {**run.train.model_dump(), "budget": base + amount, "unit": unit}, "train.")
-    longer = run.model_copy(update={"train": train})
-    if limits:
-        limits.allow(longer)
-    _change(folder, run, longer)
+    with files.alone(folder / CHANGING):
+        run, seen = runs.read(folder), runs.watch(id)
+        unit = unit or run.train.unit
+        if unit not in ("steps", "epochs", "minutes"):
+            raise ConfigError(f"unit: {unit[:40]!r} is not one of steps, epochs, minutes")
+        if not isinstance(amount, int | float) or not 0 < amount < float("inf"):
+            raise ConfigError(f"amount: {str(amount)[:40]} is not a number above 0")
+        unfinished = runs.live(folder) or seen.state == "paused"
+        if unfinished and unit != run.train.unit:
+            raise ConfigError(
+                f"unit: the run has not used up its {run.train.budget:g} {run.train.unit}, so it is extended by {run.train.unit}"
+            )
+        base = run.train.budget
+        if not unfinished:
+            last = seen.points[-1] if seen.points else {"step": 0, "epoch": 0.0, "seconds": 0.0}
+            base = {"steps": last["step"], "epochs": last["epoch"], "minutes": last["seconds"] / 60}[unit]
+        train = check(Train, {**run.train.model_dump(), "budget": base + amount, "unit": unit}, "train.")
+        longer = run.model_copy(update={"train": train})
+        if limits:
+            limits.allow(longer)
+        _change(folder, run, longer)
     if runs.live(folder) and not (folder / runs.STOP).exists():
         files.write_whole(folder / runs.STOP, child.AGAIN.encode())
     return longer
@@ -143,7 +147,8 @@ def rewind(id: str, owner: object, step: int, rate: float = 0.0) -> int:
             raise JobError(f"no state of the run is kept from step {step:,} or before, so it cannot be rewound to there")
         history.put_back(folder, states[-1])
     if slower != run:
-        _change(folder, run, slower)
+        with files.alone(folder / CHANGING):
+            _change(folder, run, slower)
     return states[-1]
 
 
@@ -157,8 +162,9 @@ def _change(folder: Path, run: Run, now: Run) -> None:
 def rename(id: str, owner: object, name: str) -> None:
     """Gives the run another name; its address stays. Raises JobError, ConfigError for a name that cannot be one."""
     folder = _mine(id, owner, "rename")
-    renamed = check(Run, {**runs.read(folder).model_dump(), "name": name})
-    files.write_whole(folder / runs.CONFIG, renamed.model_dump_json(indent=1).encode())
+    with files.alone(folder / CHANGING):
+        renamed = check(Run, {**runs.read(folder).model_dump(), "name": name})
+        files.write_whole(folder / runs.CONFIG, renamed.model_dump_json(indent=1).encode())
 
 
 def keep(id: str, owner: object, yes: bool) -> None:
