@@ -272,6 +272,27 @@ def test_a_checkpoint_is_found_by_its_folder_too(made, aigc, tmp_path):
         assert aigc("sample", place, "--n", 1, "-o", tmp_path / "x.png")[0] == 0
 
 
+def test_a_file_is_drawn_again_from_its_recipe(made, aigc, tmp_path):
+    first, again, other = (tmp_path / f"{name}.png" for name in ("first", "again", "other"))
+    assert aigc("sample", made.name, "--n", 1, "--seed", 4, "--slider", "1=2", "--class", "7", "-o", first)[0] == 0
+    code, out, err = aigc("sample", "--recipe", first, "-o", again)
+    assert code == 0, err
+    assert "may differ" not in out
+    assert again.read_bytes() == first.read_bytes()
+    config = made.path / "config.json"
+    config.write_text(config.read_text() + "\n")  # another content of the same name
+    assert "may differ" in aigc("sample", "--recipe", first, "-o", again)[1]
+    other.write_bytes(b"no picture")
+    for words, told in (
+        (("--recipe", other), "no recipe inside"),
+        (("--recipe", tmp_path / "none.png"), "no such file"),
+        ((), "checkpoint: name one"),
+    ):
+        code, _, err = aigc("sample", *words)
+        assert code
+        assert told in err
+
+
 # explore
 
 
