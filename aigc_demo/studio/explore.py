@@ -183,6 +183,7 @@ class Explore:
     def link(self, state: dict[str, Any]) -> dict[str, str]:
         """The query of the address that brings the state's picture back, with the visitor's own names of directions and their order."""
         asked = request(state)
+        self.engine.points([asked])  # a link to nothing is none
         warm = self.engine.warm(asked.checkpoint)
         names, kept = state.get("names"), state.get("kept")
         names = {int(k): str(v)[:40] for k, v in names.items() if str(k).isdecimal()} if isinstance(names, dict) else {}

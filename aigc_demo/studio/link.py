@@ -119,7 +119,7 @@ def _numbers(text: str) -> dict[int, float]:
 
 
 def _unpacked(text: str) -> dict[int, float]:
-    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     found = dict(enumerate(struct.unpack(f"<{len(data) // 4}f", data)))
     if not all(map(math.isfinite, found.values())):
         raise ValueError
