@@ -28,7 +28,8 @@ class Eye:
         flat = self._flat(data.x[:BASIS])
         self.mean = flat.mean(0)
         flat = flat - self.mean
-        values, vectors = torch.linalg.eigh(flat @ flat.T)  # of the (N, N) Gram matrix: N is small, and x may be large
+        # of the (N, N) Gram matrix, as N is small and x may be large; on the CPU, as Apple's GPUs have no such function
+        values, vectors = (v.to(flat.device) for v in torch.linalg.eigh((flat @ flat.T).cpu()))
         self.axes = flat.T @ vectors[:, -FEATURES:] / values[-FEATURES:].clamp(min=1e-6).sqrt()
         self.known, self.labels = self.features(data.x), data.y
         self.spread = spread(self.known)
