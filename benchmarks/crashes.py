@@ -38,7 +38,6 @@ signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
 for line in sys.stdin:
     folder = jobs.find(line.strip())
     jobs.go_on(folder.name, jobs.HERE, spawn=False)
-    jobs.report(folder, "starting", "The run is being set up.", begun=False)
     server, child = jobs.child.serve(), os.fork()
     if not child:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -73,6 +73,17 @@ def test_a_run_whose_page_is_closed_is_kept_and_its_owner_can_stop_it(short, hom
     assert jobs.watch("run").checkpoint
 
 
+def test_a_run_that_waits_for_its_first_slice_is_starting(home):
+    id, owner = jobs.start(tiny("vae:tiny", 3), spawn=False)
+    assert jobs.watch(id).state == "starting"
+    assert list(slices.train(id, Lender())) == ["done"]
+    jobs.extend(id, owner, 2)
+    jobs.go_on(id, owner, spawn=False)
+    assert jobs.watch(id).state == "starting"
+    assert list(slices.train(id, Lender())) == ["done"]
+    assert jobs.watch(id).points[-1]["step"] == 5
+
+
 def test_what_breaks_in_a_slice_is_said(short, home):
     jobs.create(tiny("vae:tiny", 2000, {"train.lr": 10}), id="run")
     with pytest.raises(trainer.TrainingError):

@@ -34,9 +34,15 @@ def start(run: Run, visitor: str = "", limits: Limits | None = None, spawn: bool
     id, owner = files.token(), files.token()
     folder = runs.create(run, owner, id)
     turns.ask(folder, own)
+    _begin(folder, limits, spawn)
+    return id, owner
+
+
+def _begin(folder: Path, limits: Limits, spawn: bool) -> None:
     if spawn:
         child.spawn(folder, limits)
-    return id, owner
+    else:
+        runs.report(folder, "starting", "The run is being set up.", begun=False)
 
 
 def _room(limits: Limits, visitor: str) -> None:
@@ -94,8 +100,7 @@ def go_on(id: str, owner: object, limits: Limits | None = None, spawn: bool = Tr
     with files.said(folder):
         (folder / runs.STOP).unlink(missing_ok=True)
     turns.ask(folder, visitor)
-    if spawn:
-        child.spawn(folder, limits)
+    _begin(folder, limits, spawn)
 
 
 def extend(id: str, owner: object, amount: float, unit: str = "", limits: Limits | None = None) -> Run:
