@@ -384,6 +384,12 @@ def find(name: str, anywhere: bool = False) -> Checkpoint:
     raise CheckpointError(f"checkpoint {plain}: not here (any more); there are {there or 'none'}")
 
 
+def marks(found: Checkpoint) -> list[str]:
+    """The names of the marks whose weights are kept of the run that `found` is of, oldest first; one that was shipped has none."""
+    run = found.name.partition("@")[0]
+    return [f"{run}@{step}" for step in history.kept(files.runs() / run, history.MARKS)]
+
+
 def _mark(run: str, step: str) -> Checkpoint:
     marks = [s for s in history.kept(files.runs() / run, history.MARKS) if step.isdecimal() and s <= int(step[:12])]
     if not marks:

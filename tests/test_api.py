@@ -368,7 +368,7 @@ def test_every_picture_that_leaves_says_what_made_it(client, endpoint, arguments
 @pytest.mark.parametrize("payload", JUNK, ids=lambda value: str(value)[:50])
 def test_the_pictures_own_functions_answer_junk_with_a_sentence(pad, site, payload):
     own = {"shelf", "open", "live", "strip", "travels", "neighbours", "numbers", "link", "arrive", "save", "command"}
-    views = {"map_tile", "map_place", "map_data", "invert", "invert_progress", "pair", "export_file"}
+    views = {"map_tile", "map_place", "map_data", "invert", "invert_progress", "pair", "pair_marks", "export_file"}
     views |= {"walk_frames", "walk_at", "walk_along", "walk_sum", "walk_film"}
     assert set(pad.functions) == own | views
     for function in pad.functions:
@@ -454,3 +454,8 @@ def test_the_views_beside_the_sliders(client, pad, site, tmp_path):
     assert len(pad("walk_frames", {"keys": keys, "frames": 5})[1]["items"]) == 5
     assert len(pad("walk_at", {"keys": keys, "frames": 5, "at": 2})[1]["state"]["numbers"]) == 4
     assert pad("pair", {"state": state, "other": "tiny-gan"})[1]["shared"] == ["sliders", "settings"]
+    marks = pad("pair_marks", "tiny-vae")[1]["marks"]
+    assert marks
+    early = pad("pair", {"state": state, "other": marks[0]["name"]})[1]
+    assert early["shared"] == ["latent", "class", "sliders", "settings"]
+    assert early["picture"]["raw"] != pad("live", state)[1]["raw"]

@@ -22,7 +22,7 @@ STARTS = 2  # of them a class that are followed
 # class is the one that explains the picture by a likely latent (measured: 95 % of 40 train digits, against 76 % at 0.5); then the pixels.
 ROUNDS = ((40, 1.0), (80, 0.25))
 RATE = 0.1  # Adam's, in standard deviations
-LIMIT = 10.0  # seconds, after which the best so far is the answer
+LIMIT = 9.0  # seconds, after which the best so far is the answer
 
 
 @dataclass(frozen=True)

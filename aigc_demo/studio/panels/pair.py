@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from ... import checkpoint as checkpoints
 from ...engine import Engine, Request
 from .. import widgets
 from ..explore import Explore, request
@@ -54,7 +55,12 @@ def functions(explore: Explore) -> list[Callable[[Any], Any]]:
         (sample,) = engine.draw([asked], session=session)
         return {"picture": widgets.pixels(sample.item), "shared": shared}
 
-    return [pair]
+    def pair_marks(name):
+        """The marks of the checkpoint's own run that it can be laid beside."""
+        found = engine.warm(str(name)).checkpoint
+        return {"marks": [{"name": mark, "step": int(mark.partition("@")[2])} for mark in checkpoints.marks(found) if mark != found.name]}
+
+    return [pair, pair_marks]
 
 
 def endpoints(explore: Explore) -> None:
@@ -63,7 +69,7 @@ def endpoints(explore: Explore) -> None:
 
         Args:
             checkpoint: the first one's name.
-            other: the second one's name.
+            other: the second one's name; RUN@STEP is a run as it was at a mark whose weights are kept.
             seed: the seed of both.
             label: the number of the first one's class, or -1 for none.
         """

@@ -13,13 +13,17 @@ const both = channel((p) => server.pair(p), (answer, p) => {
 
 function follow(now) { if (other()) both({ state: now, other: other() }); }
 
-function enterPair() {
-  const before = other(), choices = [...$('[name=checkpoint]').options].filter((one) => one.value !== about.name);
-  $('[name=pair]').replaceChildren(...choices.map((one) => make('option', { value: one.value, textContent: one.textContent })));
-  if (choices.some((one) => one.value === before)) $('[name=pair]').value = before;
+async function enterPair() {
+  const before = other(), name = about.name;
+  const choices = [...$('[name=checkpoint]').options].map((one) => [one.value, one.textContent]).filter(([value]) => value !== name);
   // the sliders that one moves here are the picture's own
   $('.pair-sliders').replaceChildren(...about.effects.map((_, k) => slider(
     called(k), state.sliders[k] || 0, -about.reach, about.reach, 0.01, { 'data-pair': k }, (v) => { state.sliders[k] = v; }, `sliders.${k}`)));
+  const answer = await server.pair_marks(name).catch(() => ({}));
+  if (about.name !== name) return;
+  choices.unshift(...(answer.marks || []).map((mark) => [mark.name, say('pair.mark', { step: mark.step.toLocaleString() })]));
+  $('[name=pair]').replaceChildren(...choices.map(([value, textContent]) => make('option', { value, textContent })));
+  if (choices.some(([value]) => value === before)) $('[name=pair]').value = before;
   if (choices.length) follow(copy()); else $('.pair-says').textContent = say('pair.none');
 }
 
