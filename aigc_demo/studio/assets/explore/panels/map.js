@@ -100,14 +100,14 @@ const follow = channel((p) => server.map_place(p), (answer, p) => {
   complain('');
   Object.assign(state, answer.state);
   show(answer.picture, copy());
+  if (p.settled) put(copy());
 });
 
-async function place(x, y, settled) {
+function place(x, y, settled) {
   point = [x, y];
   $('.map-says').textContent = say('map.at', { x: x.toFixed(2), y: y.toFixed(2) });
   requestAnimationFrame(render);
-  await follow(payload({ x, y }));
-  if (settled) setState(copy());
+  follow(payload({ x, y, settled }));
 }
 
 function zoom(factor, left = map.clientWidth / 2, top = map.clientHeight / 2) {
