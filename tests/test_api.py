@@ -457,5 +457,5 @@ def test_the_views_beside_the_sliders(client, pad, site, tmp_path):
     marks = pad("pair_marks", "tiny-vae")[1]["marks"]
     assert marks
     early = pad("pair", {"state": state, "other": marks[0]["name"]})[1]
-    assert early["shared"] == ["latent", "class", "sliders", "settings"]
+    assert early["shared"] == ["latent", "class", "ways", "settings"]
     assert early["picture"]["raw"] != pad("live", state)[1]["raw"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -17,30 +18,32 @@ ORDER = 4
 
 
 def counterpart(engine: Engine, asked: Request, name: str) -> tuple[Request, list[str]]:
-    """What `asked` means to the checkpoint `name`, and which parts of it that one shares, of: latent, class, sliders, settings.
+    """What `asked` means to the checkpoint `name`, and what the two share beside the seed: of latent, class, sliders or ways, settings.
 
-    The seed is always shared; it draws the same latent where both latents have the same shape, and only then single numbers and places
-    are carried over. A class is carried over by its name. Raises CheckpointError and ConfigError."""
+    The seed draws the same latent where both latents have the same shape; only then are single numbers and places carried over. Sliders
+    move each along its own directions ("sliders"), but two states of one run along the same ("ways"). A class is carried over by its name.
+    Raises CheckpointError and ConfigError."""
     ours, theirs = engine.warm(asked.checkpoint), engine.warm(name)
-    shared = []
     same = ours.model.latent == theirs.model.latent
-    if same:
-        shared.append("latent")
-    label = None
-    if asked.label is not None and ours.model.classes and theirs.model.classes:
-        wanted = ours.checkpoint.manifest.classes[asked.label] if 0 <= asked.label < ours.model.classes else ""
-        classes = theirs.checkpoint.manifest.classes
-        if wanted in classes:
-            label = classes.index(wanted)
-            shared.append("class")
-    sliders = asked.sliders[: len(theirs.effects)]
-    shared.append("sliders")
-    known = theirs.model.Sampling.model_fields
-    settings = {k: v for k, v in asked.sampling.items() if k in known}
-    if set(known) & set(ours.model.Sampling.model_fields):
-        shared.append("settings")
-    numbers, place = (asked.numbers, asked.place) if same else ({}, None)
-    return Request(name, asked.seed, asked.index, sliders, numbers, label, settings, place), shared
+    one_run = same and asked.checkpoint.partition("@")[0] == name.partition("@")[0]
+    label, classes = None, theirs.checkpoint.manifest.classes
+    if asked.label is not None and 0 <= asked.label < ours.model.classes and theirs.model.classes:
+        wanted = ours.checkpoint.manifest.classes[asked.label]
+        label = classes.index(wanted) if wanted in classes else None
+    settings = {k: v for k, v in asked.sampling.items() if k in theirs.model.Sampling.model_fields}
+    made = replace(asked, checkpoint=name, sliders=asked.sliders[: len(theirs.effects)], label=label, sampling=settings)
+    if one_run:
+        made = made.pinned(engine.points([asked])[0])
+    elif not same:
+        made = replace(made, numbers={}, place=None)
+    parts = {
+        "latent": same,
+        "class": label is not None,
+        "ways": one_run,
+        "sliders": not one_run and len(theirs.effects) > 0,
+        "settings": bool(set(theirs.model.Sampling.model_fields) & set(ours.model.Sampling.model_fields)),
+    }
+    return made, [part for part, shared in parts.items() if shared]
 
 
 def functions(explore: Explore) -> list[Callable[[Any], Any]]:

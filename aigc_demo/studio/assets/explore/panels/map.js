@@ -105,6 +105,7 @@ const follow = channel((p) => server.map_place(p), (answer, p) => {
 
 function place(x, y, settled) {
   point = [x, y];
+  playing = true;                        // answers for places that the hand has left come too late
   $('.map-says').textContent = say('map.at', { x: x.toFixed(2), y: y.toFixed(2) });
   requestAnimationFrame(render);
   follow(payload({ x, y, settled }));
