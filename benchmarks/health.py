@@ -60,13 +60,18 @@ BROKEN = (
 )
 
 
-def verdicts(run: Run) -> list[tuple[int, str]]:
-    """Each word that the health of `run` said, with the step of the mark at which it was first read: from the cache, or trained now."""
-    key = hashlib.sha256(f"{report.commit()} {run.model_dump_json()}".encode()).hexdigest()[:24]
+def kept(make: Callable[..., Any], *arguments: Any) -> Any:
+    """`make(*arguments)` as JSON, from the cache where this commit made it before: a benchmark of half an hour goes on where it was cut."""
+    key = hashlib.sha256(f"{report.commit()} {make.__name__} {arguments}".encode()).hexdigest()[:24]
     cache = files.home() / "cache" / "health" / f"{key}.json"
-    if not cache.exists():  # a benchmark of half an hour goes on where it was cut off
-        files.write_whole(cache, json.dumps(trained(run)).encode())
-    return [(step, word) for step, word in json.loads(cache.read_bytes())]
+    if not cache.exists():
+        files.write_whole(cache, json.dumps(make(*arguments)).encode())
+    return json.loads(cache.read_bytes())
+
+
+def verdicts(run: Run) -> list[tuple[int, str]]:
+    """Each word that the health of `run` said, with the step of the mark at which it was first read."""
+    return [(step, word) for step, word in kept(trained, run)]
 
 
 def trained(run: Run) -> list[tuple[int, str]]:
@@ -91,12 +96,12 @@ def planned(preset: str, seed: int, changes: dict[str, Any]) -> Run:
     return model.plan(preset, {"data.source": "digits", "device": "cpu", "seed": seed, **changes})
 
 
-def all_of(name: str, preset: str, changes: dict[str, Any], seeds: range, kept: list[dict[str, Any]]) -> list[list[tuple[int, str]]]:
+def all_of(name: str, preset: str, changes: dict[str, Any], seeds: range, told: list[dict[str, Any]]) -> list[list[tuple[int, str]]]:
     """The verdicts of each seed's run, told and kept."""
     found = []
     for seed in seeds:
         found.append(verdicts(planned(preset, seed, changes)))
-        kept.append({"case": name, "preset": preset, "changes": changes, "seed": seed, "said": found[-1]})
+        told.append({"case": name, "preset": preset, "changes": changes, "seed": seed, "said": found[-1]})
         report.say(f"  {name}, {preset}, seed {seed}: " + ", ".join(f"{word} at step {step:,}" for step, word in found[-1]))
     return found
 
@@ -138,23 +143,23 @@ def main() -> None:
     asked = report.options(__doc__)
     torch.set_num_threads(1)
     seeds = SEEDS[:1] if asked.quick else SEEDS
-    rows, kept = [], []
+    rows, told = [], []
     for case in BROKEN[-1:] if asked.quick else BROKEN:
-        firsts = [first_alarm(said) for said in all_of(case.name, case.preset, case.changes, seeds, kept)]
+        firsts = [first_alarm(said) for said in all_of(case.name, case.preset, case.changes, seeds, told)]
         right = sum(word == case.word and step <= case.by for step, word in firsts)
         name = f"{case.preset}, {case.name}: named {case.word} by step {case.by:,}"
         rows.append(report.row(name, right, f"of {len(seeds)} runs", f">= {len(seeds)}"))
         rows.append(report.row(f"{case.preset}, {case.name}: the latest first alarm", max(step for step, _ in firsts), "steps"))
     presets = [p for p in model.presets() if not asked.quick or p.endswith(":tiny")]
     for preset in sorted(presets, key=lambda p: p in SMALLER):  # the longest last
-        found = all_of("as shipped", preset, SMALLER.get(preset, {}), seeds, kept)
+        found = all_of("as shipped", preset, SMALLER.get(preset, {}), seeds, told)
         false = sum(first_alarm(said)[1] != "" for said in found)
         rows.append(report.row(f"{preset}, as shipped: false alarms", false, f"of {len(seeds)} runs", "<= 0"))
     for preset in ("gan:mlp", "gan:dcgan", "vae:conv"):
-        share = cost(preset, 3 if asked.quick else 9)
+        share = kept(cost, preset, 3 if asked.quick else 9)
         rows.append(report.row(f"{preset}: measuring and keeping, of one minute's training", share, "%", "<= 3"))
     if asked.save:
-        RUNS.write_text("[\n" + ",\n".join(json.dumps(run) for run in kept) + "\n]\n")
+        RUNS.write_text("[\n" + ",\n".join(json.dumps(run) for run in told) + "\n]\n")
     report.finish("health", rows, asked)
 
 
