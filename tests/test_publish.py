@@ -356,6 +356,7 @@ def test_a_link_holds_the_picture_and_says_when_it_was_made_with_another_model(l
     assert same(look("tiny-gan", "?" + link.partition("?")[2]), c)[0] == state
     other = look("tiny-gan", "?hash=0123456789abcdef&seed=3")
     assert "made with another model" in other.locator(".line").inner_text()
+    assert "only the studio" in look("tiny-gan", "?seed=3&place=1,2").locator(".line").inner_text()
     other.locator(".dice").click()
     other.wait_for_function("() => document.querySelector('.line').textContent === ''")
 

@@ -312,4 +312,5 @@ try {
   await start();
   want(true);
   if (!page.digest.startsWith(made.get('hash') || '') || !page.ways.startsWith(made.get('ways') || '')) notice = say('other');
+  else if (['place', 'numbers', 'latent'].some((name) => made.has(name))) notice = say('more');
 } catch { complain(say('unloaded')); }
