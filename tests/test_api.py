@@ -16,6 +16,7 @@ from aigc_demo import jobs
 from aigc_demo.engine import Engine
 from aigc_demo.modalities.image import Modality
 from aigc_demo.provenance import label as provenance
+from aigc_demo.studio import compare, widgets
 
 pytest_plugins = ["pages"]
 
@@ -381,6 +382,24 @@ def test_the_pictures_own_functions_answer_junk_with_a_sentence(pad, site, paylo
             assert "Traceback" not in answer["error"]
             assert str(site.home) not in answer["error"]
             assert "Something went wrong" not in answer["error"], function
+
+
+TABLES_JUNK = [
+    *({"runs": 7, "by": "steps", "at": 1}, {"runs": ["x", "y"], "by": {}, "at": []}, {"runs": [UP], "by": "steps", "at": float("inf")}),
+    *({"run": {}, "have": 7}, {"run": UP}, {"opened": [None, {}, UP, "x" * 1_000_000], "group": {"a": 1}}, {"opened": {}, "group": 7}),
+]
+
+
+@pytest.mark.parametrize("payload", JUNK + TABLES_JUNK, ids=lambda value: str(value)[:50])
+def test_the_tables_own_functions_answer_junk_with_a_sentence(home, payload):
+    for function in (compare.table, compare.pair, widgets.news):
+        answer = widgets.answering(function)(payload)
+        if function is not compare.table:
+            assert list(answer) == ["error"], function
+        if "error" in answer:
+            assert 0 < len(answer["error"]) < 500
+            assert "Something went wrong" not in answer["error"], function
+            assert str(home) not in answer["error"]
 
 
 def test_what_the_page_sends_is_answered(pad, site):
