@@ -157,7 +157,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, gpu: Callable |
                 def rest(chosen: str):
                     _fields(chosen, changes, t, tell)
 
-                over = gr.Textbox(label=t("train.over"), info=t("train.over.about"), lines=1, elem_id="train-over")
+                over = gr.Textbox("", label=t("train.over"), info=t("train.over.about"), lines=1, elem_id="train-over")
 
             with gr.Accordion(t("train.headless"), open=False, elem_classes="fold"):
                 begins = _line(train)(source.value, preset.value, budget.value, unit.value, {}, "")
@@ -174,7 +174,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, gpu: Callable |
 
     def begin_run(source: str, preset: str, budget: float, unit: str, changes: dict, over: str, kept: dict, request: gr.Request):
         visitor = str(kept.get("visitor") or files.token())
-        tried = over.split()
+        tried = (over or "").split()
         if tried and gpu:
             raise gr.Error("over: where a GPU is lent for one call, one run is started at a time", title="", print_exception=False)
         if tried:
@@ -279,7 +279,7 @@ def _fields(chosen: str, changes: gr.State, t: gr.I18n, tell: dict[str, Any]) ->
 def _line(train: Train):
     def line(source: str, preset: str, budget: float, unit: str, changes: dict, over: str) -> str:
         try:
-            told, tried = runs.again(train.plan(source, preset, budget, unit, changes)), over.split()
+            told, tried = runs.again(train.plan(source, preset, budget, unit, changes)), (over or "").split()
             if tried:
                 train.grid(source, preset, budget, unit, changes, tried)
                 told = " ".join([told.replace("aigc train", "aigc sweep", 1), *(f"--over {shlex.quote(text)}" for text in tried)])
@@ -365,7 +365,7 @@ def _endpoints(train: Train) -> None:
             visitor: as train_start takes it.
         """
         visitor = _visitor(visitor, request)
-        group, started = widgets.told(train.start_each, data, preset, budget, unit, _settings(settings), over.split(), visitor)
+        group, started = widgets.told(train.start_each, data, preset, budget, unit, _settings(settings), (over or "").split(), visitor)
         return {"group": group, "runs": [{"id": id, "owner": owner} for id, owner in started], "visitor": visitor}
 
     def data_sources() -> list[dict]:
