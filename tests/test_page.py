@@ -501,9 +501,9 @@ def test_a_run_is_followed_by_its_link_and_stopped_by_its_owner_alone(visit, sit
     choose(page, "Kind of model", "vae:tiny")
     page.get_by_label("Train for", exact=True).fill("3")
     unfold(page, "More settings")
-    page.get_by_label("model.latent").fill("6")
+    page.get_by_label("model.latent", exact=True).fill("6")
     unfold(page, "All settings")
-    page.get_by_label("train.marks").fill("360")  # one in half a second
+    page.get_by_label("train.marks", exact=True).fill("360")  # one in half a second
     unfold(page, "The command that does the same")
     line = "aigc train vae:tiny --minutes 3 --set model.latent=6 --set train.marks=360 --data digits"
     page.wait_for_function("(line) => document.querySelector('#train-command .cm-content').textContent === line", arg=line)

@@ -177,6 +177,7 @@ def endpoints() -> None:
 
 def facts(seen: jobs.Seen) -> dict[str, Any]:
     """A run as a program reads it."""
+    every = -(-len(seen.points) // widgets.MOST_POINTS) or 1
     return {
         "id": seen.id,
         "state": seen.state,
@@ -188,7 +189,7 @@ def facts(seen: jobs.Seen) -> dict[str, Any]:
         "name": seen.run.name,
         "command": runs.again(seen.run),
         "resume": f"aigc train --resume {seen.id}",
-        "points": [*seen.points[:: max(1, len(seen.points) // widgets.MOST_POINTS)], *seen.points[-1:]],
+        "points": [*seen.points[:-1:every], *seen.points[-1:]],
     }
 
 
