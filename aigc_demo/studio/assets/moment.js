@@ -4,7 +4,7 @@ const lang = (() => {
   return !own.startsWith('zh') ? 'en' : /tw|hk|mo|hant/.test(own) ? 'zh-Hant' : 'zh-Hans';
 })();
 const say = (key, values = {}) => {
-  const word = props.words[key];
+  const word = words[key];
   let text = word ? word[lang] || word.en : key;
   for (const [name, value] of Object.entries(values)) text = text.replace(`{${name}}`, () => value);
   return text;
