@@ -354,7 +354,7 @@ JUNK = [
 PICTURES = [
     *[("/explore_picture", ("tiny-vae",)), ("/explore_neighbours", ("tiny-vae",)), ("/explore_sheet", ("tiny-vae", 4))],
     *[("/explore_map", ("tiny-vae",)), ("/explore_walk", ("tiny-vae", "1,2", 4)), ("/explore_pair", ("tiny-vae", "tiny-gan"))],
-    *[("/explore_contact", ("tiny-vae", "stored", 0, 2)), ("/train_mark", ("tiny-vae", 0)), ("/train_moment", ("tiny-vae", 60))],
+    *[("/explore_contact", ("tiny-vae", "stored", 0, 2)), ("/train_mark", ("tiny-vae", 60)), ("/train_moment", ("tiny-vae", 60))],
 ]
 
 
