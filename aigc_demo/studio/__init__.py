@@ -127,8 +127,7 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
 
         quiet: dict[str, Any] = {**widgets.LIVE, "trigger_mode": "once"}
         attached = demo.load(attach, [view.kept], [view.kept, view.following, view.timer], **quiet)
-        attached.then(**view.poll, **widgets.LIVE)
-        attached.then(None, None, None, js=TO_TRAIN, **quiet)
+        attached.then(None, None, None, js=TO_TRAIN, **quiet).then(**view.poll, **widgets.LIVE)
 
         def show(id: str):
             return {"open": id, "again": True}

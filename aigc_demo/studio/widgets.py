@@ -81,15 +81,15 @@ def table(*functions: Callable[[Any], Any]) -> gr.HTML:
 
 def _drawn(name: str, scripts: list[str], functions: list[Callable[[Any], Any]], parts: list[str], **settings: Any) -> gr.HTML:
     said = {f"{part}.{key}": word for part in parts for key, word in words.of(part).items()}
-    # words in the script, not among the component's properties: Gradio's page copies those at every event
-    texts = [f"const words = {json.dumps(said)};", *((ASSETS / file).read_text("utf-8") for file in scripts)]
+    # in the script, not among the component's properties: Gradio's page copies those at every event, and an update before the tab was
+    # first shown takes them away
+    texts = [f"const words = {json.dumps(said)}, vendor = {json.dumps(VENDOR)};", *((ASSETS / file).read_text("utf-8") for file in scripts)]
     return gr.HTML(
         {},
         html_template=f'<div class="{name}"></div>',
         js_on_load="\n".join(texts),
         apply_default_css=False,
         server_functions=functions,
-        vendor=VENDOR,
         container=False,
         padding=False,
         **settings,

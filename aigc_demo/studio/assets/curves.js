@@ -30,7 +30,7 @@ const ORDER = ['training', 'held-out'];
 
 const library = () => (window.aigcPlots ||= new Promise((done, failed) => {
   const script = document.createElement('script');
-  script.src = `${props.vendor}/uPlot.iife.min.js`;
+  script.src = `${vendor}/uPlot.iife.min.js`;
   script.onload = done;
   script.onerror = failed;
   document.head.append(script);
