@@ -491,7 +491,10 @@ def sample(
 def walk(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint's name or folder, or a run's name.")],
     seeds: Annotated[str, typer.Option(metavar="A,B,...", help="The seeds to walk through, in their order.")] = "1,2,3",
-    slider: Annotated[int, typer.Option(min=0, help="Instead walk along direction K (from 1) of the first seed, there and back.")] = 0,
+    key: Annotated[
+        list[Path] | None, typer.Option(metavar="PICTURE", help="Instead walk through pictures of this checkpoint; repeatable.")
+    ] = None,
+    slider: Annotated[int, typer.Option(min=0, help="Instead walk along direction K (from 1) of the first, there and back.")] = 0,
     frames: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 60,
     fps: Annotated[int, typer.Option(min=1, help="Pictures a second, at most 60 (a gif: 50).")] = 30,
     way: Annotated[str, typer.Option(help="arc (at the radius of what the model was trained on) or line.")] = "arc",
@@ -500,12 +503,21 @@ def walk(
     label: Annotated[str, typer.Option("--class", help="A class's name or number, where the model is conditional.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Say what was made as JSON.")] = False,
 ) -> None:
-    """Write a walk through the latents of seeds as a film."""
+    """Write a walk through the latents of seeds, or of pictures, as a film."""
+    from dataclasses import replace
+
     from . import checkpoint as checkpoints, engine, files
+    from .config import ConfigError
     from .exploration import walks
 
     found = checkpoints.find(checkpoint, anywhere=True)
     keys = [engine.Request(found.name, seed, label=_label(found, label)) for seed in _numbers("--seeds", seeds, int)]
+    if key:
+        recalled = [(path, *_recalled(path)) for path in key]
+        for path, _, told in recalled:
+            if told.get("digest") != found.digest:
+                raise ConfigError(f"--key {path}: was not drawn by {found.name} as it is now")
+        keys = [replace(request, checkpoint=found.name) for _, request, _ in recalled]
     if slider:
         keys, way, loop = walks.along(keys[0], slider - 1), "line", True
     data = walks.film(engine.Engine(), keys, frames, fps, out.suffix.lower().removeprefix("."), way, loop, found)
@@ -557,14 +569,8 @@ def _again(recipe: Path, checkpoint: str, out: Path, as_json: bool) -> None:
     from dataclasses import replace
 
     from . import checkpoint as checkpoints, engine, files
-    from .config import ConfigError
 
-    try:
-        request, told = engine.recall(recipe.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"{recipe}: {(error.strerror or 'cannot be read').lower()}") from None
-    except ConfigError as error:
-        raise ConfigError(f"{recipe}: {str(error).removeprefix('file: ')}") from None
+    request, told = _recalled(recipe)
     found = checkpoints.find(checkpoint or request.checkpoint, anywhere=bool(checkpoint))
     kind = engine.Engine()
     (made,) = kind.draw([replace(request, checkpoint=found.name)], name=found)
@@ -573,6 +579,19 @@ def _again(recipe: Path, checkpoint: str, out: Path, as_json: bool) -> None:
     text = f"1 from {found.name}: {out}" + ("" if same else f"\nnot from the {found.name} that the file was drawn with, so it may differ")
     shown = {"out": str(out), "n": 1, "seed": request.seed, "checkpoint": found.name, "digest": found.digest, "same": same}
     typer.echo(json.dumps(shown) if as_json else text)
+
+
+def _recalled(path: Path):
+    """The request and the hashes that the recipe inside a file names. Raises ConfigError."""
+    from . import engine
+    from .config import ConfigError
+
+    try:
+        return engine.recall(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {str(error).removeprefix('file: ')}") from None
 
 
 def _numbers(flag: str, text: str, kind: type) -> list:

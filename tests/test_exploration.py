@@ -326,6 +326,10 @@ def test_walk_and_invert_on_the_command_line(made, aigc, tmp_path):
     assert [k["sliders"] for k in label.read((tmp_path / "s.webp").read_bytes()).recipe["walk"]] == [[0.0, -3.0], [0.0, 3.0]]
 
     assert aigc("sample", made.name, "--seed", "5", "--class", "8", "--n", "1", "-o", tmp_path / "p.png")[0] == 0
+    assert (
+        aigc("walk", made.name, "--key", tmp_path / "p.png", "--key", tmp_path / "p.png", "--frames", "2", "-o", tmp_path / "k.gif")[0] == 0
+    )
+    assert [(k["seed"], k["label"]) for k in label.read((tmp_path / "k.gif").read_bytes()).recipe["walk"]] == [(5, 8)] * 2
     code, out, err = aigc("invert", made.name, tmp_path / "p.png", "-o", tmp_path / "m.png", "--json")
     assert (code, err) == (0, "")
     said = json.loads(out)
@@ -342,6 +346,8 @@ def test_walk_and_invert_on_the_command_line(made, aigc, tmp_path):
         (("walk", "NAME", "-o", "walk.avi"), "film: 'avi' is not one of mp4, webp, gif"),
         (("walk", "NAME", "--fps", "70", "-o", "walk.gif"), "film: a gif shows 1 to 50"),
         (("walk", "NAME", "--slider", "900"), "sliders: 900 given"),
+        (("walk", "NAME", "--key", "README.md"), "README.md: there is no recipe inside"),
+        (("walk", "NAME", "--key", "nowhere.png"), "nowhere.png: no such file"),
         (("walk", "NAME", "--frames", "5000"), "frames: 5000 is not a number from 1 to 1800"),
         (("invert", "NAME", "nowhere.png"), "nowhere.png: no such file"),
         (("invert", "NAME", "README.md"), "picture: not an image"),

@@ -31,13 +31,8 @@ def sliders(here: Request, axes: tuple[int, int], places: Sequence[Place]) -> li
     """The plane through `here` along two of the checkpoint's directions: x and y are their amounts. Raises ConfigError."""
     if len(set(axes)) != 2 or not all(0 <= k < 1024 for k in axes):
         raise ConfigError(f"axes: {axes} are not the numbers of two sliders")
-    found = []
-    for place in places:
-        amounts = [*here.sliders, *[0.0] * (max(axes) + 1 - len(here.sliders))]
-        for k, value in zip(axes, place, strict=True):
-            amounts[k] = max(-SPAN, min(SPAN, round(value, 4)))
-        found.append(replace(here, sliders=tuple(amounts)))
-    return found
+    x_axis, y_axis = (f"sliders.{k}" for k in axes)
+    return [here.at(x_axis, _reach(x)).at(y_axis, _reach(y)) for x, y in places]
 
 
 def plane(engine: Engine, corners: Sequence[Request], places: Sequence[Place], name: Checkpoint | None = None) -> list[Request]:
@@ -139,6 +134,10 @@ def _embed(engine: Engine, found: Checkpoint) -> Embedding:
 
 def _source(found: Checkpoint) -> data.Source | None:
     return next((s for s in data.sources() if s.name == found.manifest.run.data.source), None)
+
+
+def _reach(value: float) -> float:
+    return max(-SPAN, min(SPAN, round(value, 4)))
 
 
 def _near(value: float) -> float:

@@ -48,8 +48,7 @@ def walk(
 
 def along(here: Request, k: int, reach: float = 3.0) -> list[Request]:
     """The two ends of direction `k` (from 0) through `here`, `reach` standard deviations to either side: keys of a walk."""
-    padded = (*here.sliders, *[0.0] * (k + 1 - len(here.sliders)))
-    return [replace(here, sliders=(*padded[:k], amount, *padded[k + 1 :])) for amount in (-reach, reach)]
+    return [here.at(f"sliders.{k}", amount) for amount in (-reach, reach)]
 
 
 def film(
