@@ -61,4 +61,4 @@ def sentence(evidence: Evidence, request: gr.Request | None) -> str:
 
 def shape(value: float, nats: bool) -> str:
     """A measure as a person reads it: nats as they are, all others in percent."""
-    return f"{value:.3g}" if nats else f"{value:.0%}" if abs(value) >= 0.1 else f"{value:.1%}"
+    return f"{value:.3g}" if nats else f"{value:.1%}" if 0 < abs(value) < 0.1 else f"{value:.0%}"
