@@ -279,7 +279,9 @@ def _fields(chosen: str, changes: gr.State, t: gr.I18n, tell: dict[str, Any]) ->
 def _line(train: Train):
     def line(source: str, preset: str, budget: float, unit: str, changes: dict, over: str) -> str:
         try:
-            told, tried = runs.again(train.plan(source, preset, budget, unit, changes)), (over or "").split()
+            # a field that is being cleared or chosen anew comes as None
+            source, preset, changes, tried = source or "", preset or "", changes or {}, (over or "").split()
+            told = runs.again(train.plan(source, preset, budget, unit, changes))
             if tried:
                 train.grid(source, preset, budget, unit, changes, tried)
                 told = " ".join([told.replace("aigc train", "aigc sweep", 1), *(f"--over {shlex.quote(text)}" for text in tried)])
