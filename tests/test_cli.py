@@ -14,6 +14,7 @@ from toys import FAMILIES, wait_for
 
 import aigc_demo
 from aigc_demo import checkpoint, data, files, history, jobs, model
+from aigc_demo.engine import Engine
 from aigc_demo.modalities.image import Modality
 
 TINY = ["--data", "digits", "--set", "data.limit=96", "--set", "data.size=16", "--device", "cpu"]
@@ -241,7 +242,7 @@ def test_one_png_carries_its_recipe_and_a_sheet_holds_them_all(made, aigc, tmp_p
     recipe = Modality.recipe_of(content)
     assert recipe == {
         "checkpoint": made.name, "seed": 4, "index": 6, "sliders": [0.0, -1.5], "numbers": {"0": 0.5}, "sampling": {"truncation": 0.8},
-        "digest": made.digest,
+        "digest": made.digest, "ways": Engine().warm(made).ways,
     }  # fmt: skip
     item = made.modality.read(content)
     code, out, _ = aigc("sample", made.name, "--n", 12, *words, "--columns", 4, "-o", tmp_path / "sheet.PNG", "--json")

@@ -333,6 +333,7 @@ def test_a_drag_plays_from_the_film_strip_without_the_server(visit, site):
         seen = [first]
         for step in range(1, 13):
             page.mouse.move(middle + step * box["width"] / 26, height)
+            page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # moves come with frames
             now, pixels = shown(page)
             at = sliders(page)[0]
             assert now == state  # the last picture of the server's own

@@ -3,8 +3,8 @@
 const OWN = /^(model|hash|seed|index|class|place|sliders|ways|numbers|latent|keep|set\..*|name\..*)$/;
 const FOLLOW = 400;  // ms after the last change: browsers allow few changes of the address a second
 
-function address(query) {  // this page's, with another picture; a run's link and settings of the page stay
-  const others = [...new URLSearchParams(location.search)].filter(([key]) => !OWN.test(key));
+function address(query, without) {  // this page's, with another picture; settings of the page stay
+  const others = [...new URLSearchParams(location.search)].filter(([key]) => !OWN.test(key) && key !== without);
   const rest = new URLSearchParams(others).toString();
   return `${location.pathname}?${[rest, query].filter(Boolean).join('&')}`;
 }
@@ -35,9 +35,7 @@ async function toClipboard(text, button) {
 async function share() {
   const answer = await server.link(withNames(copy())).catch(() => ({ error: say('lost') }));
   if (answer.error) return complain(answer.error);
-  const link = new URL(address(answer.query), location.href);
-  link.searchParams.delete('run');
-  toClipboard(link.href, $('.share'));
+  toClipboard(new URL(address(answer.query, 'run'), location.href).href, $('.share'));
 }
 
 async function arrive(asked) {  // whether the picture was brought back
