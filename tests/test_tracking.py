@@ -17,7 +17,7 @@ TRAIN = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from aigc_demo import trainer
+from aigc_demo import history, trainer
 from toys import tiny
 trainer.LOG_SECONDS = 0
 run, folder = tiny("vae:tiny", 12, {{"train.tracker": {tracker!r}, "train.save_seconds": 0, "name": "mine"}}), Path({folder!r})
@@ -25,11 +25,11 @@ walk = trainer.record(run, folder)
 kept = b""
 for seen in walk:
     if seen.step == 4 and not kept:
-        kept = (folder / trainer.STATE).read_bytes()
+        kept = (folder / history.STATE).read_bytes()
     if seen.step == 6:
         break
 walk.close()
-(folder / trainer.STATE).write_bytes(kept)
+(folder / history.STATE).write_bytes(kept)
 for seen in trainer.record(run, folder):
     pass
 print("ended at", seen.step)
