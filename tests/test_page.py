@@ -503,6 +503,7 @@ def test_a_run_is_followed_by_its_link_and_stopped_by_its_owner_alone(visit, sit
     choose(page, "Kind of model", "vae:tiny")
     page.get_by_label("Train for", exact=True).fill("3")
     unfold(page, "More settings")
+    page.wait_for_function("() => document.querySelector('[aria-label=\"model.latent\"]')?.value === '4'")  # the preset's own form is there
     page.get_by_label("model.latent", exact=True).fill("6")
     unfold(page, "All settings")
     page.get_by_label("train.marks", exact=True).fill("360")  # one in half a second
@@ -612,12 +613,12 @@ def test_a_setting_that_cannot_be_used_is_one_sentence(visit, site):
     page = in_train(visit())
     runs = set((site.home / "runs").iterdir())
     unfold(page, "More settings")
-    page.get_by_label("train.lr").fill("-1")
+    page.get_by_label("train.lr", exact=True).fill("-1")
     unfold(page, "The command that does the same")
     page.wait_for_function("() => document.querySelector('#train-command .cm-content').textContent.includes('not above')")
     page.locator("#train-start").click()
     assert toast(page) == "train.lr: -1 is not above 0.0"
-    page.get_by_label("train.lr").fill("0.001")
+    page.get_by_label("train.lr", exact=True).fill("0.001")
     page.get_by_label("Train for", exact=True).fill("0")
     page.wait_for_function("() => document.querySelector('#train-command .cm-content').textContent.includes('train.budget')")
     page.locator("#train-start").click()

@@ -26,8 +26,10 @@ MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 LARGEST_UPLOAD = "1gb"
 # clicks, and not the tabs among an event's outputs: from then on Gradio's page would copy all that stands in them at every event
 TO_EXPLORE = "() => document.querySelector('#tabs [data-tab-id=explore]')?.click()"
-TO_TRAIN = """() => {
-  if (new URLSearchParams(location.search).get('run')) document.querySelector('#tabs [data-tab-id=train]')?.click();
+TO_TRAIN = """async () => {
+  if (!new URLSearchParams(location.search).get('run')) return;
+  document.querySelector('#tabs [data-tab-id=train]')?.click();
+  while (!document.querySelector('#train-status')) await new Promise((next) => setTimeout(next, 50));  // what comes earlier is lost
 }"""
 MOST_OPENED = 50  # runs opened by their links that a browser remembers
 
@@ -127,7 +129,7 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
 
         quiet: dict[str, Any] = {**widgets.LIVE, "trigger_mode": "once"}
         attached = demo.load(attach, [view.kept], [view.kept, view.following, view.timer], **quiet)
-        attached.then(None, None, None, js=TO_TRAIN, **quiet).then(**view.poll, **widgets.LIVE)
+        attached.then(None, None, None, js=TO_TRAIN, **quiet).then(**{**view.poll, "fn": view.follow_anew}, **widgets.LIVE)
 
         def show(id: str):
             return {"open": id, "again": True}
