@@ -285,7 +285,7 @@ def test_a_download_and_the_command_draw_the_same_picture_again(visit, site, tmp
     np.testing.assert_allclose(np.broadcast_to(site.picture(recipe).astype(int), pixels.shape), pixels, atol=1)
 
     page.locator(".code summary").click()
-    page.wait_for_function("() => document.querySelector('.shell').textContent.includes('--slider 2=1.25')")
+    page.wait_for_function("() => document.querySelector('.shell')?.textContent.includes('--slider 2=1.25')")
     program, *words = shlex.split(page.locator(".shell").inner_text())
     assert (program, words[-2]) == ("aigc", "-o")
     done = site.aigc(*words[:-1], str(tmp_path / "again.png"))
@@ -398,7 +398,7 @@ def test_a_link_brings_back_the_picture(visit, site):
     there = right(site, page, seed=12, label=3, sliders=[0, 1.25, 0, 0])
     page.wait_for_url(re.compile(r"\?model=tiny-vae&.*seed=12.*sliders=0,1.25"))
     page.locator(".share").click()
-    page.wait_for_function("() => document.querySelector('.share').textContent === 'Copied'")
+    page.wait_for_function("() => document.querySelector('.share')?.textContent === 'Copied'")
     link = page.evaluate("navigator.clipboard.readText()")
     assert link.removeprefix(site.url) == page.url.removeprefix(site.url)
 
@@ -509,7 +509,7 @@ def test_a_run_is_followed_by_its_link_and_stopped_by_its_owner_alone(visit, sit
     page.get_by_label("train.marks", exact=True).fill("360")  # one in half a second
     unfold(page, "The command that does the same")
     line = "aigc train vae:tiny --minutes 3 --set model.latent=6 --set train.marks=360 --data digits"
-    page.wait_for_function("(line) => document.querySelector('#train-command .cm-content').textContent === line", arg=line)
+    page.wait_for_function("(line) => document.querySelector('#train-command .cm-content')?.textContent === line", arg=line)
     page.locator("#train-start").click()
 
     page.wait_for_url(re.compile(r"\?run=[0-9a-f]{32}$"))
@@ -615,17 +615,17 @@ def test_a_setting_that_cannot_be_used_is_one_sentence(visit, site):
     unfold(page, "More settings")
     page.get_by_label("train.lr", exact=True).fill("-1")
     unfold(page, "The command that does the same")
-    page.wait_for_function("() => document.querySelector('#train-command .cm-content').textContent.includes('not above')")
+    page.wait_for_function("() => document.querySelector('#train-command .cm-content')?.textContent.includes('not above')")
     page.locator("#train-start").click()
     assert toast(page) == "train.lr: -1 is not above 0.0"
     page.get_by_label("train.lr", exact=True).fill("0.001")
     page.get_by_label("Train for", exact=True).fill("0")
-    page.wait_for_function("() => document.querySelector('#train-command .cm-content').textContent.includes('train.budget')")
+    page.wait_for_function("() => document.querySelector('#train-command .cm-content')?.textContent.includes('train.budget')")
     page.locator("#train-start").click()
     assert toast(page) == "train.budget: 0 is not above 0.0"
     page.get_by_label("Train for", exact=True).fill("1")
     page.get_by_label("Try several values").fill("model.latent=2..4")
-    page.wait_for_function("() => document.querySelector('#train-command .cm-content').textContent.includes('a range has no end')")
+    page.wait_for_function("() => document.querySelector('#train-command .cm-content')?.textContent.includes('a range has no end')")
     page.locator("#train-start").click()
     assert toast(page).startswith("--over model.latent: a range has no end of values")
     assert set((site.home / "runs").iterdir()) == runs
@@ -640,7 +640,7 @@ def test_a_small_grid_is_trained_and_compared(visit, site):
     page.get_by_label("Try several values").fill("model.latent=2,3")
     unfold(page, "The command that does the same")
     line = "aigc sweep vae:tiny --steps 30 --data digits --over model.latent=2,3"
-    page.wait_for_function("(line) => document.querySelector('#train-command .cm-content').textContent === line", arg=line)
+    page.wait_for_function("(line) => document.querySelector('#train-command .cm-content')?.textContent === line", arg=line)
     page.locator("#train-start").click()
     says(page, "Done · step 30")
     in_compare(page)

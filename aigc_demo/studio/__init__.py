@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from .. import jobs
 from ..engine import Engine
-from . import compare, contact, explore, train, widgets, words
+from . import compare, contact, explore, runs, train, widgets, words
 
 SANS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
@@ -109,36 +109,37 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
     exploring, training = explore.Explore(engine), train.Train(folders)
     with gr.Blocks(title="aigc demo", analytics_enabled=False, delete_cache=(3600, 86400), fill_width=True) as demo:
         gr.Markdown(t("page.title"), elem_id="masthead")
+        kept = runs.remembered()
         with gr.Tabs(selected="explore", elem_id="tabs"):
             with gr.Tab(t("page.explore"), id="explore"):
                 pad = explore.tab(exploring, gpu)
                 contact.endpoints(engine, gpu)
             with gr.Tab(t("page.train"), id="train") as train_tab:
-                view = train.tab(training, t, train_tab, engine, gpu)
+                view = train.tab(training, t, train_tab, engine, kept, gpu)
             with gr.Tab(t("page.compare"), id="compare") as compare_tab:
                 table = compare.tab()
 
-        def attach(runs: dict, request: gr.Request):
+        def attach(kept: dict, request: gr.Request):
             """On load: the run of the link, which is remembered, else the last one that this browser started."""
             asked = (request.query_params.get("run") or "")[:64]
-            id = asked or runs.get("last", "")
+            id = asked or kept.get("last", "")
             if asked:
-                opened = [asked, *(o for o in runs.get("opened", []) if o != asked)]
-                runs = {**runs, "opened": opened[:MOST_OPENED]}
-            return runs, id, gr.Timer(active=bool(id))
+                opened = [asked, *(o for o in kept.get("opened", []) if o != asked)]
+                kept = {**kept, "opened": opened[:MOST_OPENED]}
+            return kept, id, gr.Timer(active=bool(id))
 
         quiet: dict[str, Any] = {**widgets.LIVE, "trigger_mode": "once"}
-        attached = demo.load(attach, [view.kept], [view.kept, view.following, view.timer], **quiet)
+        attached = demo.load(attach, [kept], [kept, view.following, view.timer], **quiet)
         attached.then(None, None, None, js=TO_TRAIN, **quiet).then(**{**view.poll, "fn": view.follow_anew}, **widgets.LIVE)
 
         def show(id: str):
             return {"open": id, "again": True}
 
-        def known(runs: dict):
+        def known(kept: dict):
             """The runs that this browser started or opened by their links, for the table; `at` makes it look again."""
-            return {"opened": [*reversed(runs.get("owned", {})), *runs.get("opened", [])], "at": time.time()}
+            return {"opened": [*reversed(kept.get("owned", {})), *kept.get("opened", [])], "at": time.time()}
 
-        compare_tab.select(known, view.kept, table, **quiet)
+        compare_tab.select(known, kept, table, **quiet)
         view.explore.click(show, view.following, pad, **quiet).then(None, None, None, js=TO_EXPLORE, **quiet)
     demo.i18n_words = t
     return demo

@@ -20,12 +20,18 @@ UNKNOWN: dict[str, Any] = {"id": "", "state": "", "points": -1, "marks": 0}
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
+def remembered() -> gr.BrowserState:
+    """What this browser keeps of its runs. It stands outside the tabs: one in a tab that was not opened yet is not read, and the first
+    answer that writes it takes the owner's tokens away."""
+    return gr.BrowserState({"owned": {}, "last": "", "visitor": ""}, storage_key="aigc_runs", secret="runs of this browser")
+
+
 class View:
     """The components that show one run; made where they are to stand."""
 
-    def __init__(self, t: gr.I18n, engine: Engine, gpu: Callable | None = None):
+    def __init__(self, t: gr.I18n, engine: Engine, kept: gr.BrowserState, gpu: Callable | None = None):
+        self.kept = kept
         self.gpu = gpu  # lends a GPU for one call, where there is such a thing: runs are then trained in slices of this process
-        self.kept = gr.BrowserState({"owned": {}, "last": "", "visitor": ""}, storage_key="aigc_runs", secret="runs of this browser")
         # two states, so that an answer that was under way when a run began cannot write its older id over the new one
         self.following = gr.State("")  # the id of the run in view
         self.known = gr.State(UNKNOWN)  # what the view shows of it

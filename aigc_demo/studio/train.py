@@ -127,8 +127,12 @@ def _uploads() -> Path:
     return files.home() / "uploads"
 
 
-def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, gpu: Callable | None = None) -> runs.View:
-    """Lays out the tab in its `place`; returns the view of a run, which the page's load and the Explore tab need."""
+def tab(
+    train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.BrowserState, gpu: Callable | None = None
+) -> runs.View:
+    """Lays out the tab in its `place`; returns the view of a run, which the page's load and the Explore tab need.
+
+    `kept` is what the browser keeps of its runs."""
     presets = list(model.presets())
     changes = gr.State({})
     tell: dict[str, Any] = {}  # the event that writes the form's command; a State's own change does not fire for what gr.render changes
@@ -170,7 +174,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, gpu: Callable |
                 proof = gr.Markdown(elem_id="train-proof")
             granted = gr.Markdown(elem_id="train-limits")
         with gr.Column(scale=7, min_width=320, elem_classes="shows"):
-            view = runs.View(t, engine, gpu)
+            view = runs.View(t, engine, kept, gpu)
 
     def begin_run(source: str, preset: str, budget: float, unit: str, changes: dict, over: str, kept: dict, request: gr.Request):
         visitor = str(kept.get("visitor") or files.token())

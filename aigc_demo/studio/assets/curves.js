@@ -269,12 +269,12 @@ function charts(box, ask, several) {
     logarithm.setAttribute('aria-pressed', settings.log);
     for (const [part, own] of figures) if (!now[part]) { own.u?.destroy(); own.whole.remove(); figures.delete(part); }
     box.hidden = Object.keys(now).length === 0;
-    for (const [part, { heading, lines, part: kind }] of Object.entries(now)) {
+    for (const [i, [part, { heading, lines, part: kind }]] of Object.entries(now).entries()) {
       const own = figures.get(part) || figure(part);
       own.lines = lines;
       own.part = kind;
       own.title.textContent = heading;
-      if (!own.whole.parentNode) sheet.append(own.whole);
+      if (sheet.children[i] !== own.whole) sheet.insertBefore(own.whole, sheet.children[i] ?? null);  // whichever had points first
       const shape = JSON.stringify([settings, lines.map((l) => [l.name, kind !== 'training' && l.xs.length < 60])]);
       if (own.shape !== shape || !own.u) { own.shape = shape; keys(own); plotted(own); } else own.u.setData(data(own));
       readout(own);
