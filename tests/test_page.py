@@ -553,6 +553,7 @@ def test_a_run_is_followed_by_its_link_and_stopped_by_its_owner_alone(visit, sit
     unfold(page, "This run")
     page.locator("#train-name").locator("input, textarea").fill("my-run")
     page.locator("#train-rename").click()
+    page.wait_for_function("() => document.querySelector('#train-again').querySelector('input, textarea').value.includes('--name my-run')")
     page.locator("#train-amount input").fill("2")
     page.locator("#train-extend").click()
     for seen in (page, guest):
@@ -589,7 +590,9 @@ def test_a_run_is_followed_by_its_link_and_stopped_by_its_owner_alone(visit, sit
 
     page.locator("#train-explore").click()
     right(site, page, checkpoint=id)
-    assert page.locator("[data-slider]").count() == 6
+    ways = site.engine.warm(site.checkpoint(id)).directions
+    assert 1 <= len(ways) <= 6, "what is done already is no slider of its own"
+    assert page.locator("[data-slider]").count() == len(ways)
     guest.locator("#train-explore").click()
     right(site, guest, checkpoint=id)
     stranger.get_by_role("tab", name="Explore").click()

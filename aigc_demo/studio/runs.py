@@ -94,13 +94,14 @@ class View:
         for button, act, more in (
             (self.go_on, self.resumed, []),
             (self.extend, self.extended, [self.amount, self.unit]),
-            (self.rename, jobs.rename, [self.name]),
             (self.light.rewind, self.rewound, [self.light.rate]),
         ):
             done = button.click(_mine(act), [*mine, *more], self.timer, **QUIET)
             done.success(**{**self.poll, "fn": self.follow_anew}, **widgets.LIVE)
-            if act != jobs.rename:
-                self.drive(done)
+            self.drive(done)
+        named = self.rename.click(_mine(jobs.rename), [*mine, self.name], self.timer, **QUIET)
+        # the command alone: the whole view would take back what is being typed beside it
+        named.success(lambda id: again(jobs.watch(id).run), self.following, self.command, **widgets.LIVE)
         self.light.rewind.click(_say("train.rewinding"), None, self.line, **QUIET)  # a run at work takes seconds to end
         self.alone.input(_mine(jobs.keep), [*mine, self.alone], self.timer, **QUIET)
         self.delete.click(lambda: gr.Button(visible=True), None, self.sure, **QUIET)
