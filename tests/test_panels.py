@@ -48,9 +48,11 @@ def test_the_picture_follows_a_point_dragged_over_the_map(visit, site):
     assert shown(page)[0]["place"] == [0, 0]
     page.mouse.move(*at(page, "canvas.map", 0.5, 0.5))
     page.mouse.down()
+    farther = "(x) => JSON.parse(document.querySelector('.pad').dataset.drawn).place[0] > x"
     for step in range(1, 5):
+        x = shown(page)[0]["place"][0]
         page.mouse.move(*at(page, "canvas.map", 0.5 + 0.1 * step, 0.5 - 0.05 * step))
-        page.wait_for_function(f"() => JSON.parse(document.querySelector('.pad').dataset.drawn).place[0] > {0.5 * step}")
+        page.wait_for_function(farther, arg=x)
         seen.append(shown(page)[1])
     page.mouse.up()
     assert differ(*seen)
@@ -66,7 +68,7 @@ def test_the_picture_follows_a_point_dragged_over_the_map(visit, site):
     page.wait_for_function(TILED)
     page.locator("canvas.map").focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("(x) => JSON.parse(document.querySelector('.pad').dataset.drawn).place[0] > x", arg=place[0])
+    page.wait_for_function(farther, arg=place[0])
     right(site, page)
 
 
