@@ -52,8 +52,7 @@ class Moments:
         return gr.HTML(
             {},
             html_template=(widgets.ASSETS / "moment.html").read_text("utf-8"),
-            # in the script, not a property: what comes for a component before its tab is first shown takes its properties away
-            js_on_load=f"const words = {json.dumps(words.of('moment'))};\n" + (widgets.ASSETS / "moment.js").read_text("utf-8"),
+            js_on_load=widgets.script(f"const words = {json.dumps(words.of('moment'))};", "moment.js"),
             apply_default_css=False,
             server_functions=[widgets.answering(self.moment)],
             container=False,

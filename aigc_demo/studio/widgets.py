@@ -79,15 +79,20 @@ def table(*functions: Callable[[Any], Any]) -> gr.HTML:
     return _drawn("compare", ["curves.js", "compare.js"], own, ["curves", "compare", "train", "health"], elem_id="compare")
 
 
+def script(constants: str, *names: str) -> str:
+    """A component's script: its constants, how it says its words, then the files of these names.
+
+    Constants stand in the script, not among the component's properties: Gradio's page copies those at every event, and an update before
+    the tab was first shown takes them away."""
+    return "\n".join([constants, *((ASSETS / name).read_text("utf-8") for name in ("say.js", *names))])
+
+
 def _drawn(name: str, scripts: list[str], functions: list[Callable[[Any], Any]], parts: list[str], **settings: Any) -> gr.HTML:
     said = {f"{part}.{key}": word for part in parts for key, word in words.of(part).items()}
-    # in the script, not among the component's properties: Gradio's page copies those at every event, and an update before the tab was
-    # first shown takes them away
-    texts = [f"const words = {json.dumps(said)}, vendor = {json.dumps(VENDOR)};", *((ASSETS / file).read_text("utf-8") for file in scripts)]
     return gr.HTML(
         {},
         html_template=f'<div class="{name}"></div>',
-        js_on_load="\n".join(texts),
+        js_on_load=script(f"const words = {json.dumps(said)}, vendor = {json.dumps(VENDOR)};", *scripts),
         apply_default_css=False,
         server_functions=functions,
         container=False,

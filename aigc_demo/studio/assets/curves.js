@@ -1,15 +1,5 @@
 // Charts of a run's terms, or of one term of several runs. The server sends what is new; the page appends it and draws again.
 // Every text goes through textContent: a term's or a run's name is never markup.
-const lang = (() => {
-  const own = (navigator.language || 'en').toLowerCase();
-  return !own.startsWith('zh') ? 'en' : /tw|hk|mo|hant/.test(own) ? 'zh-Hant' : 'zh-Hans';
-})();
-const say = (key, values = {}) => {
-  const word = words[key];
-  let text = word ? word[lang] || word.en : key;
-  for (const [name, value] of Object.entries(values)) text = text.replace(`{${name}}`, value);
-  return text;
-};
 const make = (tag, name = '', text = '') => {
   const made = document.createElement(tag);
   made.className = name;

@@ -1,14 +1,4 @@
 // One latent at the mark in view: the sliders move it, the slider of time leaves it where it is. One request is under way at a time.
-const lang = (() => {
-  const own = (navigator.language || 'en').toLowerCase();
-  return !own.startsWith('zh') ? 'en' : /tw|hk|mo|hant/.test(own) ? 'zh-Hant' : 'zh-Hans';
-})();
-const say = (key, values = {}) => {
-  const word = words[key];
-  let text = word ? word[lang] || word.en : key;
-  for (const [name, value] of Object.entries(values)) text = text.replace(`{${name}}`, () => value);
-  return text;
-};
 const box = element.querySelector('.moment'), $ = (selector) => box.querySelector(selector);
 const session = Math.random().toString(36).slice(2) + Date.now().toString(36);
 let seed = 7, busy = false, wanted = null;
