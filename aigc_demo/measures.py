@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .model import Batch, Model, generator
 
-ITEMS = 256  # held-out items, and as many of those trained on, that a mark measures
+ITEMS = 256  # held-out items, as many of those trained on, and samples at most, that a mark measures
 FEWEST = 16  # held-out items that say more of the model than of themselves
 KNOWN = 2048  # items of the data that samples are compared with
 NUMBERS = 1 << 24  # in all x that are held at a time: fewer items where an item is large
@@ -30,7 +30,8 @@ class Eye:
         flat = flat - self.mean
         # of the (N, N) Gram matrix, as N is small and x may be large; on the CPU, as Apple's GPUs have no such function
         values, vectors = (v.to(flat.device) for v in torch.linalg.eigh((flat @ flat.T).cpu()))
-        self.axes = flat.T @ vectors[:, -FEATURES:] / values[-FEATURES:].clamp(min=1e-6).sqrt()
+        most = min(FEATURES, flat.shape[1])
+        self.axes = flat.T @ vectors[:, -most:] / values[-most:].clamp(min=1e-6).sqrt()
         self.known, self.labels = self.features(data.x), data.y
         self.spread = spread(self.known)
         self.accuracy: float | None = None
@@ -69,7 +70,8 @@ class Measures:
     run's fixed samples, where it draws classes."""
 
     def __init__(self, training: Batch, held: Batch | None, condition: Tensor | None, seed: int):
-        self.eye, self.held, self.condition, self.seed = Eye(training, seed), held, condition, seed
+        self.eye, self.held, self.seed = Eye(training, seed), held, seed
+        self.condition = None if condition is None else condition[:ITEMS]
         count = ITEMS if held is None else len(held.x)
         self.trained = Batch(training.x[:count].clone(), None if training.y is None else training.y[:count])
         self.varied = spread(self.eye.known, None if condition is None else self.eye.labels)
@@ -82,6 +84,7 @@ class Measures:
         draws classes; "classes", the share of the data's classes that they show, "right", the share that shows the class asked for, and
         "eye", how far these two can be believed; Model.signals, of held-out items where there are any; and, where there are FEWEST, of as
         many trained ones "trained", the loss that `monitor` names, with the draws of a validation."""
+        x = x[:ITEMS]
         features = self.eye.features(x)
         found = {"distance": self.eye.distance(features), "diversity": spread(features, self.condition) / max(self.varied, 1e-8)}
         if self.eye.labels is not None:

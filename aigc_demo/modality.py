@@ -18,9 +18,11 @@ class BadItem(ValueError):
 class Modality(Protocol):
     """A frozen dataclass whose fields are stored in the checkpoint, so that sizes, rates and alphabets travel with the weights.
 
-    An *item* is what is stored and shown (for pictures a uint8 tensor of `shape`); *x* is what a model sees (float32, about -1 to 1)."""
+    An *item* is what is stored and shown (for pictures a uint8 tensor of `shape`); *x* is what a model sees (float32, about -1 to 1).
+    `many` is how many items a sheet is to show at least: 0 for what one looks at one by one."""
 
     kind: ClassVar[str]
+    many: ClassVar[int]
 
     @property
     def shape(self) -> tuple[int, ...]:

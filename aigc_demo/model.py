@@ -64,6 +64,10 @@ class Model(nn.Module):
         al. 2015, arXiv:1509.00519, section 5)."""
         return {}
 
+    def surface(self, x: Tensor) -> Tensor | None:
+        """What the model holds of each x (N, *shape), (N,): higher where it expects data. None where it holds nothing that can be shown."""
+        return None
+
     def sample(
         self, latents: Tensor, sampling: Fields, condition: Tensor | None = None, on_step: Callable[[int], None] | None = None
     ) -> Tensor:

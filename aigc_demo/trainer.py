@@ -111,7 +111,7 @@ class Trainer:
         self.step, self.seconds, self.wait = 0, 0.0, 0
         self.best: float | None = None
         self.kept: dict[str, Tensor] = {}  # the averages at the best validation, where patience is set
-        self.columns, latents, condition = marks(self.model, run.seed)
+        self.columns, latents, condition = marks(self.model, run.seed, self.modality.many)
         self.latents, self.condition = latents.to(self.device), None if condition is None else condition.to(self.device)
 
     def _optimizer(self, phase: nn.Module, lr: float) -> torch.optim.Optimizer:
@@ -225,17 +225,24 @@ class Trainer:
         """The sheet of the run's fixed latents, drawn with the averaged weights, uint8 (H, W, 3); and what a mark measures."""
         with self.averaged() as model:
             x = model.sample(self.latents, model.Sampling(), self.condition)
-            found = self.measures.of(model, x)
+            found, sheet = self.measures.of(model, x), self._sheet(model, x)
         if self.averages:
             own = list(self.averages.values())
             found["apart"] = float(_norm(torch._foreach_sub([self.live[k] for k in self.averages], own)) / _norm(own).clamp(min=1e-12))
-        return self.modality.sheet(self.modality.decode(x.float().cpu()), self.columns), found
+        return sheet, found
 
     def draw(self) -> Any:
         """The sheet alone."""
         with self.averaged() as model:
-            x = model.sample(self.latents, model.Sampling(), self.condition)
-            return self.modality.sheet(self.modality.decode(x.float().cpu()), self.columns)
+            return self._sheet(model, model.sample(self.latents, model.Sampling(), self.condition))
+
+    def _sheet(self, model: Model, x: Tensor) -> Any:
+        """The sheet of samples x (N, *shape); of points it also shows the data, and what the model holds of every place."""
+        items = self.modality.decode(x.float().cpu())
+        if self.modality.kind != "points":
+            return self.modality.sheet(items, self.columns)
+        levels = model.surface(self.modality.plane().to(self.device))
+        return self.modality.beside(items, self.training.items[: len(items)], None if levels is None else levels.cpu())
 
     def validate(self) -> dict[str, float]:
         """The terms of each phase's loss on held-out items, with the averaged weights and the same draws each time."""
@@ -334,10 +341,11 @@ def _precision(run: Run) -> str:
     return "no" if run.train.precision == "fp32" else "bf16"
 
 
-def marks(model: Model, seed: int) -> tuple[int, Tensor, Tensor | None]:
-    """What every mark of a run draws: columns, latents (N, *latent), and classes (N,), a column each, where the model is conditional."""
+def marks(model: Model, seed: int, many: int) -> tuple[int, Tensor, Tensor | None]:
+    """What every mark of a run draws, a few rows of it or about `many` in all: columns, latents (N, *latent), and classes (N,), a column
+    each, where the model is conditional."""
     columns = min(model.classes, 10) or 8
-    rows = 6 if model.classes else 8
+    rows = max(6 if model.classes else 8, many // columns)
     condition = torch.arange(columns).repeat(rows) if model.classes else None
     return columns, draw_latents(model.latent, key(seed, "marks"), range(rows * columns)), condition
 

@@ -10,9 +10,11 @@ from toys import FAMILIES, tiny
 
 from aigc_demo import model, trainer
 from aigc_demo.modalities.image import Modality as Image
+from aigc_demo.modalities.points import Modality as Points
 from aigc_demo.model import Batch, build, draw_latents, generator
 
-MODALITIES = {"image": [Image(size, channels) for size in (16, 28, 32) for channels in (1, 3)]}
+MODALITIES = {"image": [Image(size, channels) for size in (16, 28, 32) for channels in (1, 3)], "points": [Points(5.0)]}
+TINY = {"image": "tiny", "points": "points"}  # the preset that is small enough to test with
 CASES = [(f, m, classes) for f in FAMILIES for kind in model.family(f).modalities for m in MODALITIES[kind] for classes in (0, 3)]
 SMALL = {"image": Image(16, 3)}
 
@@ -43,7 +45,7 @@ def small_presets():
 @pytest.mark.parametrize("case", CASES, ids=ids)
 def test_a_loss_is_a_finite_scalar_with_named_terms_and_follows_from_its_arguments(case):
     family, modality, classes = case
-    built = untrained(f"{family}:tiny", modality, classes).eval()
+    built = untrained(f"{family}:{TINY[modality.kind]}", modality, classes).eval()
     batch = items_of(modality, 8, classes)
     for phase in built.phases():
         loss, terms = built.loss(phase, batch, generator(1))
@@ -66,7 +68,7 @@ def test_a_loss_is_a_finite_scalar_with_named_terms_and_follows_from_its_argumen
 @pytest.mark.parametrize("case", CASES, ids=ids)
 def test_a_sample_has_the_modalitys_shape_and_range_and_does_not_depend_on_its_batch(case):
     family, modality, classes = case
-    built = untrained(f"{family}:tiny", modality, classes).eval()
+    built = untrained(f"{family}:{TINY[modality.kind]}", modality, classes).eval()
     shake(built)
     n = 9
     latents = draw_latents(built.latent, 3, range(n))
@@ -102,6 +104,15 @@ def shake(built):
                 v.add_(0.1 * torch.randn(v.shape, generator=rng))
 
 
+def wake(built):
+    """Draws the weights that begin as zeros, through which nothing passes back at the first step."""
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for p in built.parameters():
+            if not p.any():
+                p.normal_(std=0.01, generator=rng)
+
+
 def test_a_latent_follows_from_its_seed_and_index_alone():
     shape = (3, 2)
     whole = draw_latents(shape, 7, range(5))
@@ -116,6 +127,7 @@ def test_a_latent_follows_from_its_seed_and_index_alone():
 @pytest.mark.parametrize("classes", [0, 3])
 def test_a_gradient_reaches_every_parameter_of_its_phase_and_no_other(preset, modality, classes):
     built = untrained(preset, modality, classes)
+    wake(built)
     phases = built.phases()
     batch = items_of(modality, 6, classes)
     trained = [p for phase in phases.values() for p in phase.parameters()]
@@ -322,6 +334,7 @@ def test_a_pack_holds_pictures_of_one_class_and_each_as_often(pack, y):
 @pytest.mark.parametrize("preset", [p for p in model.presets() if p.startswith("gan:")])
 def test_a_gan_of_packs_learns_in_both_phases(preset):
     built = untrained(preset, Image(16, 3), 3, {"model.pack": 2, "model.discriminator_rate": 4.0})
+    wake(built)
     for phase, network in built.phases().items():
         built.zero_grad(set_to_none=True)
         built.loss(phase, items_of(Image(16, 3), 6, 3), generator(0))[0].backward()

@@ -52,7 +52,8 @@ def test_the_list_of_sources_needs_no_torch():
         "print([m for m in ('torch', 'torchvision', 'sklearn', 'numpy', 'PIL') if m in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said.splitlines() == ["['digits', 'shapes', 'mnist', 'fashion-mnist', 'cifar10']", "[]"]
+    names = ["digits", "shapes", "mnist", "fashion-mnist", "cifar10", "grid25", "ring", "moons", "stacked-mnist"]
+    assert said.splitlines() == [str(names), "[]"]
 
 
 def test_every_source_says_its_licence_and_what_it_is():
@@ -60,7 +61,7 @@ def test_every_source_says_its_licence_and_what_it_is():
         assert source.licence
         assert source.title
         assert source.about
-        assert len(source.classes) >= 6
+        assert len(source.classes) >= 6 or source.name in ("stacked-mnist", "grid25", "ring", "moons")
     assert next(s for s in data.sources() if s.name == "shapes").classes == shapes.SHAPES
 
 
@@ -86,9 +87,8 @@ def test_a_size_channels_and_a_limit_are_kept():
     assert not torch.equal(small.items, load("digits", seed=1, size=12, channels=3, limit=100).items)
 
 
-@pytest.mark.parametrize(("name", "where"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
-def test_a_known_set_is_read_from_its_files(tmp_path, monkeypatch, name, where):
-    raw = tmp_path / where / "raw"
+def idx(raw):
+    """Writes a set of 40 and 12 noise pictures as MNIST's four files; returns (pictures, labels) by part."""
     raw.mkdir(parents=True)
     made = {}
     for part, short, count in (("train", "train", 40), ("test", "t10k", 12)):
@@ -97,6 +97,13 @@ def test_a_known_set_is_read_from_its_files(tmp_path, monkeypatch, name, where):
         (raw / f"{short}-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 2051, count, 28, 28) + pictures.numpy().tobytes())
         (raw / f"{short}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, count) + labels.numpy().tobytes())
         made[part] = pictures, labels
+    return made
+
+
+@pytest.mark.parametrize(("name", "where"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
+def test_a_known_set_is_read_from_its_files(tmp_path, monkeypatch, name, where):
+    raw = tmp_path / where / "raw"
+    made = idx(raw)
     monkeypatch.setenv("AIGC_DATA", str(tmp_path))
     for part, (pictures, labels) in made.items():
         got = load(name, part=part)
@@ -109,6 +116,31 @@ def test_a_known_set_is_read_from_its_files(tmp_path, monkeypatch, name, where):
     (raw / "train-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 2051, 40, 28, 28) + made["train"][0].numpy().tobytes())
     (raw / "train-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, 40) + b"\xc8" * 40)
     assert "do not fit together" in refusal(name)
+
+
+def test_stacked_mnist_is_three_digits_of_either_part_drawn_by_the_seed(tmp_path, monkeypatch):
+    made = idx(tmp_path / "MNIST" / "raw")
+    monkeypatch.setenv("AIGC_DATA", str(tmp_path))
+    pool = torch.cat([pictures for pictures, _ in made.values()])
+    digits = torch.cat([labels for _, labels in made.values()])
+    got = load("stacked-mnist", limit=200)
+    assert got.items.shape == (200, 3, 28, 28)
+    assert got.labels is None
+    assert got.classes == ()
+    used = set()
+    for channel, name in enumerate(("red", "green", "blue")):
+        same = (got.items[:, channel, None] == pool).all(-1).all(-1)  # (200, 52)
+        assert (same.sum(1) == 1).all()
+        place = same.int().argmax(1)
+        assert torch.equal(got.factors[name], digits[place].long())
+        used |= set(place.tolist())
+    assert len(used) == 52, "both parts"
+    assert not torch.equal(got.factors["red"], got.factors["green"])
+    assert got.digest == load("stacked-mnist", limit=200).digest
+    assert got.digest != load("stacked-mnist", seed=1, limit=200).digest
+    assert got.digest != load("stacked-mnist", limit=200, part="test").digest
+    assert load("stacked-mnist", limit=5, size=14, channels=1).items.shape == (5, 1, 14, 14)
+    assert "GB" in refusal("stacked-mnist", size=512, limit=10_000_000)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10"])

@@ -13,22 +13,26 @@ import torch
 from PIL import Image
 
 from .. import config
+from ..modalities import points as plane
 from ..modalities.image import Modality, is_grey
-from . import files, shapes
+from . import files, points, shapes
 from .cleaning import DataError, Ledger, duplicates, shown
 from .sources import PARTS, Source, fetch, sources
+
+PREVIEW = 64  # items of a set that one looks at first
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Items uint8 (N, C, H, W) with what is known of each: labels int64 (N,) into `classes`, captions, factors {name: (N,)}."""
+    """Items (N, *shape), uint8 (N, C, H, W) of pictures, with what is known of each: labels int64 (N,) into `classes`, captions, factors
+    {name: (N,)}."""
 
     items: torch.Tensor
     labels: torch.Tensor | None
     classes: tuple[str, ...]
     captions: tuple[str, ...] | None
     factors: dict[str, torch.Tensor] | None
-    modality: Modality
+    modality: Modality | plane.Modality
     source: Source
     ledger: Ledger
 
@@ -59,10 +63,10 @@ class Dataset:
         classes = {} if self.labels is None else {name: (self.labels == k).float() for k, name in enumerate(self.classes)}
         return classes | {name: values for name, values in (self.factors or {}).items() if values.is_floating_point()}
 
-    def preview(self, count: int = 64, columns: int = 8) -> bytes:
-        """The first `count` items, in rows, as a PNG."""
+    def preview(self, columns: int = 8) -> bytes:
+        """The first items, in rows, as a PNG."""
         out = io.BytesIO()
-        Image.fromarray(self.modality.sheet(self.items[:count], columns)).save(out, "PNG")
+        Image.fromarray(self.modality.sheet(self.items[: max(PREVIEW, self.modality.many)], columns)).save(out, "PNG")
         return out.getvalue()
 
     def limit(self, count: int, seed: int) -> Dataset:
@@ -94,7 +98,7 @@ class Batches:
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def at(self, step: int) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """This process's share of batch `step`, counted from 0 over all epochs: items uint8 (b, C, H, W) and labels int64 (b,) or None."""
+        """This process's share of batch `step`, counted from 0 over all epochs: items (b, *shape) and labels int64 (b,) or None."""
         index = self.places(step)
         # numpy copies rows in this thread; torch would wake a pool for it, which on a busy machine costs more than the copy
         items = self.dataset.items.numpy().take(index.numpy(), axis=0)
@@ -131,10 +135,12 @@ def load(
         if part != "train":
             raise DataError(f"{shown(name)}: only built-in sets have a {part} part")
         dataset = _from_files(path, spec, seed, default_size, on_progress)
+    elif name in points.SIGMA:
+        dataset = _points(known[name], spec, seed, part)
     else:
         source = known[name]
         modality = Modality(spec.size or source.size or default_size, spec.channels or source.channels or 3)
-        draw = _drawn_shapes if name == "shapes" else _real
+        draw = {"shapes": _drawn_shapes, "stacked-mnist": _stacked}.get(name, _real)
         dataset = draw(source, modality, spec.limit, seed, part)
     if len(dataset) < 2:
         raise DataError(f"{shown(name)}: at least 2 pictures are needed: {dataset.ledger.summary()}")
@@ -186,6 +192,27 @@ def _drawn_shapes(source: Source, modality: Modality, limit: int, seed: int, par
     items = modality.resize(shapes.draw(known, modality.size))
     captions = shapes.captions(known, colour=modality.channels == 3)
     return Dataset(items, known["shape"].clone(), source.classes, captions, known, modality, source, Ledger(count))
+
+
+def _points(source: Source, spec: config.Data, seed: int, part: str) -> Dataset:
+    for field in ("size", "channels", "mirror"):
+        if value := getattr(spec, field):
+            raise DataError(f"data.{field}: {value} means nothing for {source.name}, which is of points, not of pictures")
+    items, drawn_from = points.draw(source.name, spec.limit or source.count or 0, _rng(seed, source.name, part))
+    return Dataset(items, None, (), None, {"part": drawn_from}, plane.Modality(points.REACH), source, Ledger(len(items)))
+
+
+def _stacked(source: Source, modality: Modality, limit: int, seed: int, part: str) -> Dataset:
+    """Three digits an item, of both parts of MNIST (70,000), the factors red, green and blue saying which; the parts of this set differ in
+    their draws alone. No labels: 1,000 of them would tell a model what it is to find out."""
+    count = limit or source.count or 0
+    files.bounded(count, replace(modality, channels=3))
+    mnist = next(s for s in sources() if s.name == "mnist")
+    pictures, digits = (torch.cat(both) for both in zip(*(fetch(mnist, p) for p in PARTS), strict=True))
+    index = torch.randint(len(pictures), (3, count), generator=_rng(seed, "stacked", part))
+    items = modality.resize(torch.cat([pictures[i] for i in index], 1))
+    known = {name: digits[i] for name, i in zip(("red", "green", "blue"), index, strict=True)}
+    return Dataset(items, None, source.classes, None, known, modality, source, Ledger(count))
 
 
 def _drawn(count: int, most: int, seed: int) -> torch.Tensor:

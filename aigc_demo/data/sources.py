@@ -90,11 +90,36 @@ _BUILT_IN = (
         50_000,
         "50,000 colour photographs of 32 x 32 pixels to train on, 10,000 to test.",
     ),
+    Source(
+        "grid25",
+        "25 Gaussians",
+        "CC0-1.0",
+        "",
+        None,
+        None,
+        (),
+        100_000,
+        "Points of the plane from 25 narrow Gaussians in a grid: each one that a model drops can be counted.",
+    ),
+    Source("ring", "8 Gaussians in a ring", "CC0-1.0", "", None, None, (), 100_000, "Points of the plane from 8 Gaussians on a circle."),
+    Source("moons", "Two moons", "CC0-1.0", "", None, None, (), 100_000, "Points of the plane along two half circles that interlock."),
+    Source(
+        "stacked-mnist",
+        "Stacked MNIST",
+        "CC BY-SA 3.0 (as usually cited)",
+        "http://yann.lecun.com/exdb/mnist/",
+        28,
+        3,
+        (),
+        128_000,
+        "Three MNIST digits drawn by the seed, in red, green and blue, 28 x 28 pixels: 1,000 combinations, of which a model may drop some.",
+    ),
 )
 _FILES = {  # torchvision's class, and the folder it reads
     "mnist": ("MNIST", "MNIST/raw"),
     "fashion-mnist": ("FashionMNIST", "FashionMNIST/raw"),
     "cifar10": ("CIFAR10", "cifar-10-batches-py"),
+    "stacked-mnist": ("MNIST", "MNIST/raw"),
 }
 
 

@@ -38,6 +38,7 @@ class Modality:
     channels: int
 
     kind: ClassVar[str] = "image"
+    many: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         if type(self.size) is not int or not 1 <= self.size <= 512:

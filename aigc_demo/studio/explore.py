@@ -56,12 +56,15 @@ class Explore:
         found = checkpoints.shelf(files.shipped()) + [
             c for c in checkpoints.shelf(files.runs()) if not (c.path.parent / jobs.OWNER).exists()
         ]
-        return [{"name": c.name, "title": title(c)} for c in {c.name: c for c in [*found, *_found(opened)]}.values()]
+        shown = {c.name: c for c in [*found, *_found(opened)] if c.modality.kind == "image"}  # a point alone is nothing to look at
+        return [{"name": c.name, "title": title(c)} for c in shown.values()]
 
     def open(self, name: str) -> dict[str, Any]:
         """What the page needs to show a checkpoint's controls."""
         warm = self.engine.warm(str(name))
         c = warm.checkpoint
+        if c.modality.kind != "image":
+            raise ConfigError(f"checkpoint {c.name}: it draws {c.modality.kind}, which the Train tab shows; Explore is for pictures")
         source, training = c.manifest.source, c.manifest.training
         return {
             "name": c.name,

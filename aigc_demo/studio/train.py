@@ -22,7 +22,6 @@ FIRST_SHOWN = ("model.latent", "train.batch", "train.lr", "seed")  # the few tha
 # elsewhere in the form, or not the visitor's to choose
 ASKED = ("family", "preset", "train.budget", "train.unit", "data.source", "device", "train.tracker")
 UPLOADS_KEPT = 4 << 30  # bytes of uploaded zips on the disk, the oldest out first
-PREVIEW = 64  # items shown of a set
 
 
 class Train:
@@ -71,15 +70,17 @@ class Train:
     def look(self, source: str) -> tuple[bytes, str]:
         """A sheet (PNG) of a set's items, and a sentence on what it holds and what was left out."""
         found = data.load(config.check(config.Data, {"source": self.place(source)}, "data."))
-        channels, height, width = found.modality.shape
-        says = [f"{found.ledger.summary()}. {width} × {height} pixels, {'grey' if channels == 1 else 'colour'}."]
+        says = [f"{found.ledger.summary()}."]
+        if found.modality.kind == "image":
+            channels, height, width = found.modality.shape
+            says = [f"{says[0]} {width} × {height} pixels, {'grey' if channels == 1 else 'colour'}."]
         says += (
             [f"{len(found.classes)} classes: {', '.join(found.classes[:12])}{' …' if len(found.classes) > 12 else ''}."]
             if found.classes
             else []
         )
         says += [f"Left out: {e.name}: {e.reason}." for e in found.ledger.left_out[:5]]
-        return found.preview(PREVIEW, 16), " ".join(says)
+        return found.preview(16), " ".join(says)
 
     def plan(self, source: str, preset: str, budget: float, unit: str, changes: dict[str, Any]) -> Run:
         """The run that the form describes. Raises ConfigError with a line for each field at fault."""
