@@ -25,6 +25,19 @@ class Fields(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
+class Network(Fields):
+    """A network from pictures to pictures of the same shape: what the families that draw step by step have in common."""
+
+    network: Literal["transformer", "unet"] = Field("transformer", description="patches and attention, the quick one, or convolutions")
+    width: int = Field(128, ge=8, le=2048, description="numbers a patch; U-Net: channels at the full size")
+    depth: int = Field(6, ge=1, le=64, description="blocks; U-Net: at each scale")
+    patch: int = Field(4, ge=1, le=64, description="transformer: side of a patch in pixels; smaller is finer and slower")
+    heads: int = Field(4, ge=1, le=64, description="transformer: parts that attention looks with")
+    scales: Widths = Field((1, 2, 2), description="U-Net: channels at each scale, in widths; each is half the size of the one before")
+    conditional: bool = Field(True, description="learn to draw a chosen class, where the data has classes")
+    drop: float = Field(0.1, ge=0, lt=1, description="share of the items whose class is left out, so that guidance can tell it from none")
+
+
 class Data(Fields):
     """What the model learns from."""
 
