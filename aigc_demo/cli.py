@@ -539,16 +539,10 @@ def invert(
 ) -> None:
     """Find the latent from which a checkpoint draws a given picture most nearly."""
     from . import checkpoint as checkpoints, engine, files
-    from .config import ConfigError
-    from .data import framing
     from .exploration import inversion
 
     found = checkpoints.find(checkpoint, anywhere=True)
-    try:
-        data = picture.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{picture}: {(error.strerror or 'cannot be read').lower()}") from None
-    item, notes = framing.framed(data, found.modality, found.manifest.run.data.source)
+    item, notes = _picture(picture, found)
     kind = engine.Engine()
     with _bar(as_json) as show:
         asked = engine.Request(found.name, seed, label=_label(found, label))
@@ -562,6 +556,81 @@ def invert(
         if as_json
         else "\n".join([*notes, f"off by {match.rmse:.1f} of 255 levels ({match.psnr:.1f} dB){drawn}, {match.seconds:.1f} s: {out}"])
     )
+
+
+@app.command()
+def restore(
+    checkpoint: Annotated[str, typer.Argument(help="The name or folder of an autoencoder's checkpoint, or of its run.")],
+    pictures: Annotated[list[Path], typer.Argument(help="Picture files.")],
+    noise: Annotated[str, typer.Option(help="gaussian, masking or salt-and-pepper; none where there is some already.")] = "gaussian",
+    amount: Annotated[float, typer.Option(min=0, max=1, help="How much of it.")] = 0.5,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same noise.")] = 0,
+    out: Annotated[Path, typer.Option("-o", "--out", help="A .png: the pictures, with the noise, and restored, a row each.")] = Path(
+        "restored.png"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Say what was made as JSON.")] = False,
+) -> None:
+    """Put noise on pictures and take it off again with an autoencoder."""
+    import statistics
+
+    from . import checkpoint as checkpoints, engine, files
+    from .config import ConfigError
+    from .exploration import restoring
+
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"--out: {out} is not a .png")
+    found = checkpoints.find(checkpoint, anywhere=True)
+    items = [_picture(path, found)[0] for path in pictures]
+    made = restoring.restore(engine.Engine(), found, items, noise, amount, seed)
+    files.write_whole(out, restoring.sheet(found, made, {"noise": noise, "amount": amount, "seed": seed, "restored": len(made)}))
+    rows = [{"picture": str(path), "before": m.before, "after": m.after} for path, m in zip(pictures, made, strict=True)]
+    if as_json:
+        typer.echo(json.dumps({"out": str(out), "noise": noise, "amount": amount, "checkpoint": found.name, "psnr": rows}))
+        return
+    before, after = (statistics.fmean(row[k] for row in rows) for k in ("before", "after"))
+    typer.echo(f"{len(rows)} pictures: {before:.1f} dB with the noise, {after:.1f} dB restored: {out}")
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint's name or folder, or a run's name.")],
+    data: Annotated[str, typer.Option(help="A built-in set, whose test part is scored; the checkpoint's own where none is named.")] = "",
+    samples: Annotated[int, typer.Option(min=1, max=1_000_000, help="Latents an item.")] = 5000,
+    items: Annotated[int, typer.Option(min=2, help="Items that get all of them; the others get 50 and the mean difference.")] = 100,
+    limit: Annotated[int, typer.Option(min=0, help="Score at most so many items, drawn by the seed; 0 is the whole test part.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Every draw follows from it.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Tell how likely a model finds a test set (nats an item, by importance sampling), with its error and a trivial baseline."""
+    from . import checkpoint as checkpoints, data as sets, engine
+    from .config import Data, check
+    from .evaluation import likelihood
+
+    found = checkpoints.find(checkpoint, anywhere=True)
+    source, modality = data or found.manifest.run.data.source, found.modality
+    spec = check(Data, {"source": source, "size": modality.size, "channels": modality.channels}, "data.")
+    test, train = sets.load(spec, seed, part="test").limit(limit, seed), sets.load(spec, seed)
+    kind = engine.Engine()
+    with _bar(as_json) as show:
+        seen = likelihood.likelihood(kind, kind.warm(found), test, train, samples, items, seed, lambda done: show(done, "drawing"))
+    if as_json:
+        typer.echo(json.dumps({"checkpoint": found.name, "digest": found.digest, "data": source, **vars(seen)}))
+        return
+    part = "all of them" if seen.whole == seen.items else f"{seen.whole:,} of them (else 50, corrected: known to ± {seen.short:.2f})"
+    typer.echo(f"-log p(x) = {seen.nats:.2f} ± {seen.error:.2f} nats: {seen.items:,} test items of {source}, {seen.protocol};")
+    typer.echo(f"{seen.samples:,} importance samples for {part}; independent pixels: {seen.trivial:.2f} nats")
+
+
+def _picture(path: Path, found):
+    """A file's item as the checkpoint's set frames its pictures, and what was done to it. Raises ConfigError and DataError."""
+    from .config import ConfigError
+    from .data import framing
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+    return framing.framed(data, found.modality, found.manifest.run.data.source)
 
 
 def _again(recipe: Path, checkpoint: str, out: Path, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The page as its visitors have it: a server in a process of its own with two toy checkpoints, and a real Chromium."""
+"""The page as its visitors have it: a server in a process of its own with toy checkpoints, and a real Chromium."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ SLOW = 100  # seconds that anything may take on a busy machine
 TOYS = {  # what a visitor of the test's server may explore, whatever else is shipped
     "tiny-gan": ("gan:tiny", {"data.source": "shapes", "data.limit": 128, "data.size": 32}),
     "tiny-vae": ("vae:tiny", {"data.source": "digits", "data.size": 28}),
+    "tiny-autoencoder": ("autoencoder:tiny", {"data.source": "digits", "data.size": 28}),
 }
 
 

@@ -37,6 +37,7 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/explore_map": ("checkpoint", "x", "y", "step", "side", "seed", "label"),
     "/explore_walk": ("checkpoint", "seeds", "frames", "fps", "kind", "way", "loop", "label"),
     "/explore_invert": ("checkpoint", "picture", "label"),
+    "/explore_restore": ("checkpoint", "picture", "noise", "amount", "number"),
     "/explore_export": ("checkpoint", "format"),
     "/explore_pair": ("checkpoint", "other", "seed", "label"),
     "/train_presets": (),
@@ -283,6 +284,9 @@ HOSTILE = [
     *[("/explore_walk", ("tiny-vae", "1,2", n), "frames: ") for n in (0, 601, 10**12)],
     *[("/explore_walk", ("tiny-vae", "1,2", 4, *more), "film: |way: ") for more in ((61,), (0,), (9, "avi"), (9, "gif", "hop"))],
     *[("/explore_invert", ("tiny-vae", text), "picture: ") for text in ("", "no", "A" * 6_000_000, "aGVsbG8=")],
+    *[("/explore_restore", ("tiny-autoencoder", text), "picture: ") for text in ("no", "A" * 6_000_000, "aGVsbG8=")],
+    *[("/explore_restore", ("tiny-autoencoder", "", *bad), "noise: |amount: ") for bad in (("rain",), ("gaussian", 2), ("gaussian", -1))],
+    *[("/explore_restore", ("tiny-vae",), "takes no noise off pictures"), ("/explore_restore", (UP,), "is not a name")],
     *[("/explore_invert", ("tiny-vae", "", 99), "label|picture"), ("/explore_pair", ("tiny-vae", UP), "is not a name")],
     *[
         ("/explore_export", (UP, "onnx"), "is not a name"),
@@ -370,7 +374,7 @@ def test_every_picture_that_leaves_says_what_made_it(client, endpoint, arguments
 def test_the_pictures_own_functions_answer_junk_with_a_sentence(pad, site, payload):
     own = {"shelf", "open", "live", "strip", "travels", "neighbours", "numbers", "link", "arrive", "save", "command"}
     views = {"map_tile", "map_place", "map_data", "invert", "invert_progress", "pair", "pair_marks", "export_file"}
-    views |= {"walk_frames", "walk_at", "walk_along", "walk_sum", "walk_film"}
+    views |= {"restore", "restore_kinds", "walk_frames", "walk_at", "walk_along", "walk_sum", "walk_film"}
     assert set(pad.functions) == own | views
     for function in pad.functions:
         status, answer = pad(function, payload)
@@ -460,6 +464,13 @@ def test_the_views_beside_the_sliders(client, pad, site, tmp_path):
     assert found["rmse"] < 60
     with Image.open(client.predict("tiny-vae", "mnist-vae", 5, 8, api_name="/explore_pair")) as beside:
         assert beside.size == (28, 28)
+
+    with open(drawn, "rb") as file:
+        picture = base64.b64encode(file.read()).decode()
+    own, ours = (client.predict("tiny-autoencoder", p, "masking", 0.4, 3, api_name="/explore_restore") for p in (picture, ""))
+    assert own != ours
+    assert 0 < own["before"] < 40
+    assert own["restored"]["width"] == 28
 
     state = {"checkpoint": "tiny-vae", "seed": 3, "sliders": [1, 0, 0, 0], "label": 1, "session": "a"}
     tile = pad("map_tile", {"state": state, "kind": "seeds", "i": -1, "j": 2, "step": 0.5})[1]

@@ -46,6 +46,7 @@ def small_presets():
 def test_a_loss_is_a_finite_scalar_with_named_terms_and_follows_from_its_arguments(case):
     family, modality, classes = case
     built = untrained(f"{family}:{TINY[modality.kind]}", modality, classes).eval()
+    shake(built)  # what an untrained autoencoder draws hardly follows from what it is shown
     batch = items_of(modality, 8, classes)
     for phase in built.phases():
         loss, terms = built.loss(phase, batch, generator(1))

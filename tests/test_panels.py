@@ -10,7 +10,7 @@ import pytest
 from hostile import png
 from test_page import differ, drawn, explored, right, shown, sliders
 
-from aigc_demo.exploration import maps, walks
+from aigc_demo.exploration import maps, restoring, walks
 from aigc_demo.provenance import label
 from aigc_demo.studio import explore
 
@@ -164,6 +164,28 @@ def test_a_photo_is_dropped_and_what_is_no_picture_is_named(visit, site):
     page.wait_for_function("() => !document.querySelector('.invert-pairs').hidden")
     assert "of 255 levels" in page.locator(".invert-says").inner_text()
     right(site, page)
+
+
+def test_noise_is_put_on_a_test_picture_and_taken_off_and_a_family_that_cannot_says_so(visit, site):
+    page, _ = view(visit, "restore", "tiny-autoencoder")
+    seen = "() => document.querySelector('.restore-pictures').dataset.shown"
+    page.wait_for_function(seen)
+    first = json.loads(page.evaluate(seen))
+    assert first[:3] == ["gaussian", 0.3, 0]
+    found = site.checkpoint("tiny-autoencoder")
+    made = restoring.restore(site.engine, found, [restoring.example(found, 0)], "gaussian", 0.3, 0)[0]
+    assert first[3:] == [pytest.approx(made.before, abs=0.01), pytest.approx(made.after, abs=0.1)]
+    assert f"With noise: {first[3]:.1f} dB" in page.locator(".restore-pictures").inner_text()
+    page.locator("[name=restore-noise]").select_option("masking")
+    page.locator("[name=restore-amount]").fill("0.6")
+    page.locator(".restore-another").click()
+    page.wait_for_function(f"() => ({seen})().startsWith('[\"masking\",0.6,1,')")
+    file = page.locator(".restore-file input")
+    file.set_input_files({"name": "own.png", "mimeType": "image/png", "buffer": png(64, 64)})
+    page.wait_for_function("() => document.querySelector('.restore-says').textContent.includes('pixels')")
+    page.locator("[name=checkpoint]").select_option("tiny-gan")
+    page.wait_for_function("() => document.querySelector('.restore-says').textContent.includes('takes no noise off pictures')")
+    assert page.locator(".restore-tools").is_hidden()
 
 
 def test_two_models_side_by_side_both_follow(visit, site):

@@ -84,8 +84,12 @@ def invert(
     found = Request(request.checkpoint, request.seed, label=None if y is None else int(y[0])).pinned(z[0].cpu())
     (sample,) = engine.draw([found], name=name)
     rmse = (sample.item.float() - item.float()).square().mean().sqrt().item()
-    psnr = 20 * math.log10(255 / max(rmse, 1e-3))
-    return Match(found, sample.item, rmse, psnr, encoded, time.monotonic() - began)
+    return Match(found, sample.item, rmse, decibels(rmse), encoded, time.monotonic() - began)
+
+
+def decibels(rmse: float) -> float:
+    """The PSNR in dB of a picture of 8 bits that is `rmse` levels off; of one that is not off, 108."""
+    return 20 * math.log10(255 / max(rmse, 1e-3))
 
 
 class _Search:

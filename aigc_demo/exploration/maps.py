@@ -65,7 +65,8 @@ class Embedding:
     """Where an encoder puts a test set: a plane of latents, mean + x axes[0] + y axes[1], and its items' places on it.
 
     `places` (N, 2) and `labels` (N,) or None; `kept` is the share of the means' variance that the plane has; `axes` (2, *latent) are
-    orthonormal: the two directions in which the encoder's means vary most (PCA)."""
+    orthonormal: the two directions in which the encoder's means vary most (PCA). An autoencoder's latents are its codes standardised, which
+    vary alike in all directions: there the codes are what is looked at, and `axes` the latents that stand for their two directions."""
 
     mean: Tensor
     axes: Tensor
@@ -93,10 +94,7 @@ class Atlas:
         """Why a checkpoint has no embedding, in a sentence; "" where it has one."""
         if not hasattr(self.engine.warm(found).model, "encode"):
             return "this family has no encoder"
-        source = _source(found)
-        if source is None:
-            return "the data it was trained on is not a built-in set"
-        return "" if data.present(source) else f"the test set of {source.title} is not on this machine"
+        return no_test_set(found)
 
     def embedding(self, found: Checkpoint) -> Embedding:
         """Raises ConfigError where there is none, and DataError."""
@@ -116,24 +114,31 @@ def _embed(engine: Engine, found: Checkpoint) -> Embedding:
     shape = {"size": found.modality.size, "channels": found.modality.channels, "limit": ITEMS}
     test = data.load(run.data.model_copy(update=shape), run.seed, part="test")
     labels = test.labels if model.classes else None
+    coded = hasattr(model, "code") and not model.classes
     means = []
     for part in torch.arange(len(test)).split(100):
         with engine.turn, torch.inference_mode():
             x = found.modality.encode(test.items[part]).to(engine.device)
-            means.append(model.encode(x, None if labels is None else labels[part].to(engine.device))[0].cpu())
+            y = None if labels is None else labels[part].to(engine.device)
+            means.append((model.code(x) if coded else model.encode(x, y)[0]).cpu())
     means = torch.cat(means).clone()
     flat = means.flatten(1)
     mean = flat.mean(0)
     _, spread, axes = torch.linalg.svd(flat - mean, full_matrices=False)
     axes = axes[:2] * torch.where(axes[:2].gather(1, axes[:2].abs().argmax(1, keepdim=True)) < 0, -1.0, 1.0)
-    kept = (spread[:2].square().sum() / spread.square().sum()).item()
-    return Embedding(
-        mean.view(model.latent), axes.view(2, *model.latent), (flat - mean) @ axes.T, test.labels, test.classes, kept, test.source.title
-    )
+    kept, places = (spread[:2].square().sum() / spread.square().sum()).item(), (flat - mean) @ axes.T
+    if coded:
+        mean, *ends = model.standard(torch.cat([mean[None], mean + axes]).to(engine.device)).cpu()
+        axes = torch.stack(ends) - mean
+    return Embedding(mean.view(model.latent), axes.view(2, *model.latent), places, test.labels, test.classes, kept, test.source.title)
 
 
-def _source(found: Checkpoint) -> data.Source | None:
-    return next((s for s in data.sources() if s.name == found.manifest.run.data.source), None)
+def no_test_set(found: Checkpoint) -> str:
+    """Why the test set of a checkpoint's data cannot be read, in a sentence; "" where it can."""
+    source = next((s for s in data.sources() if s.name == found.manifest.run.data.source), None)
+    if source is None:
+        return "the data it was trained on is not a built-in set"
+    return "" if data.present(source) else f"the test set of {source.title} is not on this machine"
 
 
 def _reach(value: float) -> float:

@@ -2,10 +2,22 @@
 
     loss = -E_q(z|x)[log p(x|z)] + beta KL(q(z|x) || N(0, I)),  q(z|x) = N(mu(x), exp(logvar(x))),  in nats per item.
 p(x|z) is a true likelihood: Bernoulli over pixels, which are drawn black or white with the probability of their grey (dynamic
-binarisation), or a Gaussian over pixels of -1 to 1 with one learned deviation (sigma-VAE: Rybkin et al. 2020, arXiv:2006.13202)."""
+binarisation), or a Gaussian over pixels of -1 to 1 with one learned deviation (sigma-VAE: Rybkin et al. 2020, arXiv:2006.13202).
+
+With importance = k above 1 the loss is the tighter bound of k draws (IWAE: Burda et al. 2015, arXiv:1509.00519, section 3),
+    loss = -E[log 1/k sum_i w_i],  w_i = p(x, z_i) / q(z_i|x),
+whose gradient weighs that of each log w_i by w_i / sum_j w_j. log_likelihood is the same estimate at thousands of draws.
+
+The ladder has several latent layers, z = (z_1, ..., z_L): what the encoder saw meets the decoder on its way down, so that
+q(z|x) = prod_l q(z_l | z_<l, x) (Sønderby et al. 2016, arXiv:1602.02282; as a residual network: Kingma et al. 2016, arXiv:1606.04934).
+A layer's prior N(m(z_<l), s(z_<l)^2) is written as m + s z_l, z_l standard normal, and its posterior is that of z_l (the residual normal
+of Vahdat and Kautz 2020, arXiv:2007.03898, section 3.2): the latent holds the noises of all layers, its prior is N(0, I) whatever the
+network, and the KL term, which such a map leaves as it is, sums over layers as over numbers. Free bits (Kingma et al. 2016) let each
+layer's KL term rest at so many nats, lest a layer die before it is of use."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import ClassVar, Literal
 
@@ -17,17 +29,24 @@ from torch import Tensor, nn
 from ..config import Fields, Widths
 from ..modality import Modality
 from ..model import Batch, Model as Promise
-from ..nets.conv import dense
+from ..nets.conv import dense, doubled, halved, pyramid
+
+ROWS = 2000  # latents that log_likelihood decodes in one pass
 
 
 class Config(Fields):
-    """The encoder, the decoder and the likelihood."""
+    """The encoder, the decoder, the likelihood and the bound."""
 
-    network: Literal["mlp", "conv"] = Field("conv", description="the encoder and the decoder")
-    latent: int = Field(16, ge=1, le=1024, description="numbers in one latent")
+    network: Literal["mlp", "conv", "ladder"] = Field("conv", description="the encoder and the decoder; a ladder has several latent layers")
+    latent: int = Field(16, ge=1, le=1024, description="numbers in one latent; ladder: in its first layer")
     hidden: Widths = Field((500, 500), description="mlp: the encoder's hidden widths, the decoder's in reverse")
-    width: int = Field(32, ge=4, le=512, description="conv: channels of the first layer")
+    activation: Literal["relu", "tanh"] = Field("relu", description="mlp: what follows a hidden layer")
+    width: int = Field(32, ge=4, le=512, description="conv, ladder: channels of the first layer")
+    depth: int = Field(3, ge=1, le=32, description="ladder: latent layers after the first")
+    planes: int = Field(1, ge=1, le=32, description="ladder: small pictures that each of them holds")
     beta: float = Field(1.0, ge=0, le=1000, description="weight of the KL term; above 1 trades detail for orderly latents")
+    free_bits: float = Field(0.0, ge=0, le=100, description="nats that each latent layer may hold without a price")
+    importance: int = Field(1, ge=1, le=512, description="latents drawn for each item; 2 or more train the importance-weighted bound")
     likelihood: Literal["auto", "bernoulli", "gaussian"] = Field(
         "auto", description="of the pixels; auto is Bernoulli for grey, Gaussian for colour"
     )
@@ -43,6 +62,56 @@ class Sampling(Fields):
 def divergence(mu: Tensor, logvar: Tensor) -> Tensor:
     """KL(N(mu, exp(logvar)) || N(0, I)) in nats an item, of mu and logvar (B, latent): appendix B of the first paper."""
     return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum() / len(mu)
+
+
+def drawn(noise: Tensor, posterior: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise (N, n), and mu and logvar side by side (N, 2n) -> z = mu + exp(logvar / 2) noise, mu, logvar; those of N(0, I) without."""
+    if posterior is None:
+        return noise, torch.zeros_like(noise), torch.zeros_like(noise)
+    mu, logvar = posterior.chunk(2, 1)
+    return mu + (0.5 * logvar).exp() * noise, mu, logvar
+
+
+def log_ratio(noise: Tensor, z: Tensor, logvar: Tensor) -> Tensor:
+    """log p(z) - log q(z|x) in nats, (N,), of z (N, latent) that `drawn` made of noise: both densities' constants cancel."""
+    return 0.5 * (noise.square() + logvar - z.square()).sum(1)
+
+
+class Block(nn.Module):
+    """A residual bottleneck, as in very deep VAEs (Child 2020, arXiv:2011.10650): h (N, w, b, b) -> the same."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.SiLU(), nn.Conv2d(width, width // 2, 1), nn.SiLU(), nn.Conv2d(width // 2, width // 2, 3, 1, 1),
+            nn.SiLU(), nn.Conv2d(width // 2, width, 1),
+        )  # fmt: skip
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h + self.net(h)
+
+
+class Rung(nn.Module):
+    """One latent layer of a ladder after the first: what the decoder has so far, h (N, w, b, b), with z_l (N, planes b b) in it."""
+
+    def __init__(self, width: int, planes: int, base: int):
+        super().__init__()
+        self.planes = planes, base, base
+        self.prior = nn.Conv2d(width, 2 * planes, 1)
+        self.meet = nn.Sequential(
+            nn.Conv2d(2 * width, width // 2, 1), nn.SiLU(), nn.Conv2d(width // 2, width // 2, 3, 1, 1), nn.SiLU(),
+            nn.Conv2d(width // 2, 2 * planes, 1), nn.Flatten(),
+        )  # fmt: skip
+        self.rise = nn.Conv2d(planes, width, 1)
+        self.block = Block(width)
+
+    def posterior(self, h: Tensor, seen: Tensor) -> Tensor:
+        """h and what the encoder saw (N, w, b, b) -> mu and logvar of q(z_l | z_<l, x), side by side: (N, 2 planes b b)."""
+        return self.meet(torch.cat([h, seen], 1))
+
+    def forward(self, h: Tensor, z: Tensor) -> Tensor:
+        m, log_s = self.prior(F.silu(h)).chunk(2, 1)
+        return self.block(h + self.rise(m + log_s.exp() * z.unflatten(1, self.planes)))
 
 
 class Model(Promise):
@@ -70,6 +139,30 @@ class Model(Promise):
             "train": {"lr": 2e-3, "batch": 128, "budget": 10},
             "size": 64,
         },
+        "paper": {
+            "about": "the small network that likelihoods are compared on",
+            "model": {"network": "mlp", "latent": 50, "hidden": (200, 200), "activation": "tanh", "conditional": False},
+            "train": {"lr": 1e-3, "batch": 100, "decay": "cosine", "budget": 100},
+            "size": 28,
+        },
+        "iwae": {
+            "about": "the same on a tighter bound: 50 draws an item",
+            "model": {"network": "mlp", "latent": 50, "hidden": (200, 200), "activation": "tanh", "conditional": False, "importance": 50},
+            "train": {"lr": 1e-3, "batch": 100, "decay": "cosine", "budget": 100},
+            "size": 28,
+        },
+        "hierarchical": {
+            "about": "several latent layers; the likeliest pictures that two cores can learn",
+            "model": {"network": "ladder", "latent": 32, "width": 32, "depth": 4, "planes": 1, "free_bits": 0.5, "conditional": False},
+            "train": {"lr": 2e-3, "batch": 128, "decay": "cosine", "clip": 100.0, "budget": 30},
+            "size": 28,
+        },
+        "hierarchical-gpu": {
+            "about": "the same, wide and deep, for a GPU",
+            "model": {"network": "ladder", "latent": 44, "width": 128, "depth": 10, "planes": 2, "free_bits": 0.5, "conditional": False},
+            "train": {"lr": 1e-3, "batch": 256, "decay": "cosine", "clip": 100.0, "warmup": 500, "budget": 400},
+            "size": 28,
+        },
         "tiny": {
             "about": "for tests, seconds",
             "model": {"network": "conv", "latent": 4, "width": 4},
@@ -80,62 +173,110 @@ class Model(Promise):
 
     def __init__(self, config: Config, modality: Modality, classes: int):
         super().__init__()
+        if config.importance > 1 and config.free_bits:
+            raise ValueError(f"model.free_bits: {config.free_bits:g} needs model.importance 1: of more draws, no KL term is computed")
         channels, size, _ = self.shape = modality.shape
-        self.config, self.latent = config, (config.latent,)
-        self.classes = classes if config.conditional else 0
-        likelihood = ("bernoulli" if channels == 1 else "gaussian") if config.likelihood == "auto" else config.likelihood
-        self.log_sigma = nn.Parameter(torch.zeros(())) if likelihood == "gaussian" else None
+        self.config, self.classes = config, classes if config.conditional else 0
+        self.likelihood = ("bernoulli" if channels == 1 else "gaussian") if config.likelihood == "auto" else config.likelihood
+        self.log_sigma = nn.Parameter(torch.zeros(())) if self.likelihood == "gaussian" else None
         self.embed = nn.Embedding(self.classes, 16) if self.classes else None
-        extra = 16 if self.classes else 0
+        label = 16 if self.classes else 0
+        # x -> features -> what the encoder saw; z_1 and the label -> start -> h; h and z_l -> a rung -> h; h -> decoder -> p(x|z)
+        self.start, self.rungs, self.sizes = nn.Identity(), nn.ModuleList(), [config.latent]
         if config.network == "mlp":
-            self.features = nn.Sequential(nn.Flatten(), dense((math.prod(self.shape), *config.hidden), nn.ReLU), nn.ReLU())
-            features = config.hidden[-1]
+            activation = {"relu": nn.ReLU, "tanh": nn.Tanh}[config.activation]
+            seen = config.hidden[-1]
+            self.features = nn.Sequential(nn.Flatten(), dense((math.prod(self.shape), *config.hidden), activation), activation())
             self.decoder = nn.Sequential(
-                dense((config.latent + extra, *reversed(config.hidden), math.prod(self.shape)), nn.ReLU), nn.Unflatten(1, self.shape)
+                dense((config.latent + label, *reversed(config.hidden), math.prod(self.shape)), activation), nn.Unflatten(1, self.shape)
             )
+        elif config.network == "conv":
+            seen = 8 * config.width
+            self.features, self.decoder = halved(self.shape, config.width), doubled(config.latent + label, self.shape, config.width)
         else:
-            # C x s x s -> w x s/2 x s/2 -> 2w x s/4 x s/4 -> 4w -> latent, and back
-            if size % 4 or size < 8:
-                raise ValueError(f"data.size: {size} is not a multiple of 4 from 8 on, as vae:conv needs")
-            w, base = config.width, size // 4
-            flat, features = 2 * w * base * base, 8 * w
-            self.features = nn.Sequential(
-                nn.Conv2d(channels, w, 4, 2, 1), nn.SiLU(), nn.Conv2d(w, 2 * w, 4, 2, 1), nn.SiLU(),
-                nn.Flatten(), nn.Linear(flat, features), nn.SiLU(),
-            )  # fmt: skip
-            self.decoder = nn.Sequential(
-                nn.Linear(config.latent + extra, features), nn.SiLU(), nn.Linear(features, flat), nn.SiLU(),
-                nn.Unflatten(1, (2 * w, base, base)),
-                nn.ConvTranspose2d(2 * w, w, 4, 2, 1), nn.SiLU(), nn.ConvTranspose2d(w, channels, 4, 2, 1),
-            )  # fmt: skip
-        self.posterior = nn.Linear(features + extra, 2 * config.latent)
+            # C x s x s -> w x s/2 x s/2 -> 2w x s/4 x s/4, halved on to 2w x b x b with b from 4 to 7, and back
+            base, halvings = pyramid(size)
+            if not halvings:
+                raise ValueError(f"data.size: {size} is below 8, the least of a ladder")
+            widths = [channels, *(min(config.width << i, 2 * config.width) for i in range(halvings))]
+            top = widths[-1]
+            seen = top * base * base
+            down = [m for a, b in itertools.pairwise(widths) for m in (nn.Conv2d(a, b, 4, 2, 1), Block(b))]
+            up = [m for b, a in itertools.pairwise(widths[::-1]) for m in (Block(b), nn.SiLU(), nn.ConvTranspose2d(b, a, 4, 2, 1))]
+            self.features, self.decoder = nn.Sequential(*down, Block(top)), nn.Sequential(*up)
+            self.start = nn.Sequential(nn.Linear(config.latent + label, seen), nn.Unflatten(1, (top, base, base)))
+            self.rungs.extend(Rung(top, config.planes, base) for _ in range(config.depth))
+            self.sizes += [config.planes * base * base] * config.depth
+        self.latent = (sum(self.sizes),)
+        self.posterior = nn.Linear(seen + label, 2 * config.latent)
+
+    def descend(self, noise: Tensor, condition: Tensor | None, seen: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """From noise (N, latent) down through the latent's layers: what the decoder takes, and z, mu and logvar, each (N, latent).
+
+        With `seen`, what the encoder saw of N items, z is of q(z|x) = N(mu, exp(logvar)); without it is of the prior: the noise itself."""
+        first, *others = noise.split(self.sizes, 1)
+        label = noise[:, :0] if self.embed is None else self.embed(condition)
+        layers = [drawn(first, None if seen is None else self.posterior(torch.cat([seen.flatten(1), label], 1)))]
+        h = self.start(torch.cat([layers[0][0], label], 1))
+        for rung, e in zip(self.rungs, others, strict=True):
+            layers.append(drawn(e, None if seen is None else rung.posterior(h, seen)))
+            h = rung(h, layers[-1][0])
+        z, mu, logvar = (torch.cat(part, 1) for part in zip(*layers, strict=True))
+        return h, z, mu, logvar
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x (B, C, S, S) -> mu, logvar, each (B, latent)."""
-        h = self.features(x)
-        h = h if self.embed is None else torch.cat([h, self.embed(condition)], 1)
-        return self.posterior(h).chunk(2, 1)
+        """x (B, C, S, S) -> mu, logvar, each (B, latent); of a ladder, each layer's where those above it are at their mu."""
+        return self.descend(torch.zeros(len(x), *self.latent, device=x.device), condition, self.features(x))[2:]
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """z (B, latent) -> what p(x|z) is made of, (B, C, S, S): Bernoulli's logits or the Gaussian's mean."""
-        return self.decoder(z if self.embed is None else torch.cat([z, self.embed(condition)], 1))
+        return self.decoder(self.descend(z, condition)[0])
+
+    def observed(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """What the likelihood is of: for Bernoulli, each pixel is -1 or 1, white with probability (x + 1) / 2."""
+        if self.log_sigma is not None:
+            return x
+        return (x > torch.empty(x.shape).uniform_(-1, 1, generator=rng).to(x.device)).to(x.dtype) * 2 - 1
+
+    def log_p(self, x: Tensor, out: Tensor) -> Tensor:
+        """log p(x|z) in nats of observed x (N, C, S, S) under what decode gives: (N,)."""
+        if self.log_sigma is None:
+            return -F.binary_cross_entropy_with_logits(out, (x + 1) / 2, reduction="none").flatten(1).sum(1)
+        squares = 0.5 * ((x - out) / self.log_sigma.exp()).square().flatten(1).sum(1)
+        return -squares - x[0].numel() * (self.log_sigma + 0.5 * math.log(2 * math.pi))
 
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        x, y = batch.x, batch.y if self.classes else None
-        if self.log_sigma is None:
-            noise = torch.empty(x.shape).uniform_(-1, 1, generator=rng).to(x.device)
-            x = (x > noise).to(x.dtype) * 2 - 1  # a pixel is white with probability (x + 1) / 2
-        mu, logvar = self.encode(x, y)
-        z = mu + (0.5 * logvar).exp() * torch.randn(mu.shape, generator=rng).to(mu.device)
-        out = self.decode(z, y)
-        if self.log_sigma is None:
-            nll = F.binary_cross_entropy_with_logits(out, (x + 1) / 2, reduction="sum")
-        else:  # -log N(x; out, sigma^2) summed over pixels
-            nll = 0.5 * ((x - out) / self.log_sigma.exp()).square().sum() + x.numel() * (self.log_sigma + 0.5 * math.log(2 * math.pi))
-        reconstruction = nll / len(x)
-        kl = divergence(mu, logvar)
-        loss = reconstruction + self.config.beta * kl
-        return loss, {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+        c, k = self.config, self.config.importance
+        x = self.observed(batch.x, rng)
+        noise = torch.randn(k * len(x), *self.latent, generator=rng).to(x.device)
+        seen, x, y = (v if v is None or k == 1 else v.repeat_interleave(k, 0) for v in (self.features(x), x, batch.y))
+        h, z, mu, logvar = self.descend(noise, y, seen)
+        log_p, kl = self.log_p(x, self.decoder(h)), divergence(mu, logvar)
+        if k == 1:
+            by_layer = torch.stack([divergence(*q) for q in zip(mu.split(self.sizes, 1), logvar.split(self.sizes, 1), strict=True)])
+            loss = -log_p.mean() + c.beta * by_layer.clamp(min=c.free_bits).sum()
+        else:
+            log_w = (log_p + c.beta * log_ratio(noise, z, logvar)).view(-1, k)
+            loss = math.log(k) - log_w.logsumexp(1).mean()
+        return loss, {"loss": loss, "reconstruction": -log_p.mean(), "kl": kl}
+
+    @torch.no_grad()
+    def log_likelihood(self, x: Tensor, samples: int, rng: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        """log p(x) in nats, (N,) of float64, of x (N, C, S, S) as observed, given the class where the model is conditional: the logarithm
+        of the mean weight p(x, z) / q(z|x) of so many latents an item, which is below log p(x) in the mean, and less so the more there are.
+
+        A pixel between black and white is drawn first, as in training; those of -1 and 1 stay."""
+        x = self.observed(x, rng)
+        seen, total, left = self.features(x), torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device), samples
+        while left:
+            k = min(left, max(1, ROWS // len(x)))
+            noise = torch.randn(k * len(x), *self.latent, generator=rng).to(x.device)
+            y = None if condition is None else condition.repeat_interleave(k, 0)
+            h, z, _, logvar = self.descend(noise, y, seen.repeat_interleave(k, 0))
+            log_w = self.log_p(x.repeat_interleave(k, 0), self.decoder(h)) + log_ratio(noise, z, logvar)
+            total = torch.logaddexp(total, log_w.double().view(-1, k).logsumexp(1))
+            left -= k
+        return total - math.log(samples)
 
     def signals(self, batch: Batch, own: Batch, trained: Batch | None = None) -> dict[str, Tensor]:
         mu, logvar = self.encode(batch.x, batch.y if self.classes else None)

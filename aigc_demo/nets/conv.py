@@ -25,6 +25,32 @@ def pyramid(size: int, low: int = 4) -> tuple[int, int]:
     return base, halvings
 
 
+def halved(shape: tuple[int, int, int], width: int) -> nn.Sequential:
+    """The small encoder: x (B, C, s, s) -> w x s/2 x s/2 -> 2w x s/4 x s/4 -> features (B, 8w).
+
+    Raises ValueError for an s that is not a multiple of 4 from 8 on."""
+    channels, base, w = shape[0], _quarter(shape[1]), width
+    return nn.Sequential(
+        nn.Conv2d(channels, w, 4, 2, 1), nn.SiLU(), nn.Conv2d(w, 2 * w, 4, 2, 1), nn.SiLU(),
+        nn.Flatten(), nn.Linear(2 * w * base * base, 8 * w), nn.SiLU(),
+    )  # fmt: skip
+
+
+def doubled(inputs: int, shape: tuple[int, int, int], width: int) -> nn.Sequential:
+    """The small decoder, `halved` backwards: (B, inputs) -> 8w -> 2w x s/4 x s/4 -> w x s/2 x s/2 -> (B, C, s, s). Raises as `halved`."""
+    channels, base, w = shape[0], _quarter(shape[1]), width
+    return nn.Sequential(
+        nn.Linear(inputs, 8 * w), nn.SiLU(), nn.Linear(8 * w, 2 * w * base * base), nn.SiLU(), nn.Unflatten(1, (2 * w, base, base)),
+        nn.ConvTranspose2d(2 * w, w, 4, 2, 1), nn.SiLU(), nn.ConvTranspose2d(w, channels, 4, 2, 1),
+    )  # fmt: skip
+
+
+def _quarter(size: int) -> int:
+    if size % 4 or size < 8:
+        raise ValueError(f"data.size: {size} is not a multiple of 4 from 8 on, as these convolutions need")
+    return size // 4
+
+
 def dense(widths: Sequence[int], activation: Callable[[], nn.Module]) -> nn.Sequential:
     """Linear layers between `widths`, with `activation` between them and none after the last: (B, widths[0]) -> (B, widths[-1])."""
     layers: list[nn.Module] = []

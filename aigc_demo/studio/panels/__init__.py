@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from ...config import ConfigError
+
+LARGEST = 4_000_000  # bytes of an uploaded picture
 
 
 class Panel(Protocol):
@@ -39,3 +42,13 @@ def reading() -> Iterator[None]:
         if type(error).__module__.startswith("aigc_demo"):
             raise
         raise ConfigError("the request is not one that this page sends: a part of it is missing, or of another kind") from None
+
+
+def decoded(text: str) -> bytes:
+    """The bytes of an uploaded picture in base64. Raises ConfigError."""
+    if len(text) > LARGEST * 4 // 3 + 4:
+        raise ConfigError(f"picture: over {LARGEST // 10**6} MB, too large")
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise ConfigError("picture: not the bytes of a file in base64") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -12,16 +11,14 @@ from typing import Any
 import gradio as gr
 
 from ...checkpoint import Checkpoint
-from ...config import ConfigError
 from ...data import framing
 from ...engine import Engine, Request
 from ...exploration import inversion
 from .. import widgets
 from ..explore import Explore, request, state_of
-from . import reading
+from . import decoded, reading
 
 ORDER = 3
-LARGEST = 4_000_000  # bytes of an uploaded picture
 WAITING = 4  # searches that are taken on at once, of all visitors; the machine computes one at a time
 PLACES, TURN = threading.Semaphore(WAITING), threading.Lock()
 REMEMBERED = 64  # searches whose progress is kept
@@ -58,7 +55,7 @@ def functions(explore: Explore) -> list[Callable[[Any], Any]]:
     def invert(payload):
         """The match of a picture (base64), for every class or for that of the state."""
         with reading():
-            here, data, token = request(payload["state"]), _bytes(payload["picture"]), str(payload.get("token", ""))[:64]
+            here, data, token = request(payload["state"]), decoded(payload["picture"]), str(payload.get("token", ""))[:64]
             label = None if payload.get("any_class", True) else here.label
         found = explore.engine.warm(here.checkpoint).checkpoint
         asked = Request(here.checkpoint, here.seed, label=label)
@@ -91,21 +88,12 @@ def endpoints(explore: Explore) -> None:
 
         def answer():
             found = explore.engine.warm(checkpoint).checkpoint
-            match, _, notes = search(explore.engine, found, Request(checkpoint, label=None if label < 0 else label), _bytes(picture))
+            match, _, notes = search(explore.engine, found, Request(checkpoint, label=None if label < 0 else label), decoded(picture))
             return {"request": {**state_of(match.request), "digest": found.digest}, **_said(match, found, notes)}
 
         return widgets.told(answer)
 
     gr.api(explore_invert, api_name="explore_invert")
-
-
-def _bytes(text: str) -> bytes:
-    if len(text) > LARGEST * 4 // 3 + 4:
-        raise ConfigError(f"picture: over {LARGEST // 10**6} MB, too large")
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        raise ConfigError("picture: not the bytes of a file in base64") from None
 
 
 def _said(match: inversion.Match, found: Checkpoint, notes: tuple[str, ...]) -> dict[str, Any]:
