@@ -142,7 +142,7 @@ def test_a_mark_changes_no_gaussian():
 def test_a_batch_of_codes_that_are_no_numbers_ends_the_run_in_a_sentence():
     made = trainer.Trainer(tiny("autoencoder:tiny", 50, {"train.lr": 10.0, "data.limit": 32}))
     with torch.no_grad():
-        made.model.encoder[1].weight.fill_(torch.inf)
+        next(made.model.encoder.parameters()).fill_(torch.inf)
     with pytest.raises(trainer.TrainingError, match="not a number"):
         list(trainer.train(made))
 

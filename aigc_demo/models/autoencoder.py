@@ -114,7 +114,7 @@ class Model(Promise):
         },
         "tiny": {
             "about": "for tests, seconds",
-            "model": {"network": "conv", "latent": 4, "width": 4, "noise": "gaussian", "amount": 0.2},
+            "model": {"network": "mlp", "latent": 8, "hidden": (128,), "noise": "gaussian", "amount": 0.2},
             "train": {"lr": 5e-3, "batch": 16, "ema": 0.9, "budget": 1},
             "size": 16,
         },
