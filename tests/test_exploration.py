@@ -181,6 +181,20 @@ def test_the_places_of_each_map_are_requests(made, engine):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_a_principal_map_goes_through_the_seeds_picture_along_the_components(all_made, engine, family):
+    found, atlas = all_made[family], maps.Atlas(engine)
+    here = Request(found.name, seed=3, label=1, sliders=(0.5,), numbers={0: 1.0})
+    on = atlas.principal(here, [(0, 0), (2, 0), (0, 2), (2, 2)])
+    assert {(r.label, r.seed, r.sliders, r.place) for r in on} == {(1, 3, (), None)}
+    points = engine.points(on).flatten(1)
+    alike(points[:1], engine.points([Request(found.name, seed=3, label=1)]).flatten(1))
+    across, up = points[1] - points[0], points[2] - points[0]
+    axes = latent.directions(engine.warm(found).model, "pca", seed=found.manifest.run.seed, count=2).vectors.flatten(1)
+    alike(torch.stack([across, up]) / 2, axes)
+    alike(points[3], points[0] + across + up)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_an_embedding_is_the_plane_of_the_test_set_where_there_is_an_encoder(all_made, engine, family):
     found = all_made[family]
     atlas = maps.Atlas(engine)

@@ -74,7 +74,7 @@ def test_the_picture_follows_a_point_dragged_over_the_map(visit, site):
 
 def test_each_map_draws_its_places(visit, site):
     page, _ = view(visit, "map")
-    for kind, moves in (("sliders", "sliders"), ("plane", "numbers"), ("data", "numbers")):
+    for kind, moves in (("sliders", "sliders"), ("plane", "numbers"), ("pca", "numbers"), ("data", "numbers")):
         before = shown(page)[0]
         page.locator("[name=map]").select_option(kind)
         page.wait_for_function(TILED)

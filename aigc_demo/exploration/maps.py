@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from ..config import ConfigError
 from ..engine import FAR, SPAN, Engine, Request
 
 ITEMS = 1000  # of the test set that are encoded
-WARM = 8  # embeddings kept in memory
+WARM = 16  # planes kept in memory
 SIDE = 64  # pixels of a picture on a map
 
 Place = tuple[float, float]
@@ -83,11 +84,11 @@ class Embedding:
 
 
 class Atlas:
-    """The embeddings of an engine's checkpoints, each made once and kept while it is among the last that were asked for."""
+    """The embeddings and the principal planes of an engine's checkpoints, each made once and kept while it is among the last asked for."""
 
     def __init__(self, engine: Engine):
         self.engine = engine
-        self._made: OrderedDict[str, Embedding] = OrderedDict()
+        self._made: OrderedDict[str, Any] = OrderedDict()
         self._lock = threading.Lock()
 
     def why_not(self, found: Checkpoint) -> str:
@@ -100,13 +101,33 @@ class Atlas:
         """Raises ConfigError where there is none, and DataError."""
         if why := self.why_not(found):
             raise ConfigError(f"map: {why}")
+        return self._kept(f"data {found.digest}", lambda: _embed(self.engine, found))
+
+    def principal(self, here: Request, places: Sequence[Place]) -> list[Request]:
+        """The plane through the seed's own latent along the two principal components of the activations (latent.methods.pca): x and y are
+        standard deviations. Class and settings are those of `here`. Raises as Engine.draw, and ConfigError for a latent of one number."""
+        warm = self.engine.warm(here.checkpoint)
+
+        def made() -> Tensor:
+            with self.engine.turn:
+                return latent.directions(warm.model, "pca", seed=warm.checkpoint.manifest.run.seed, count=2).vectors
+
+        axes = self._kept(f"pca {warm.checkpoint.digest}", made)
+        if len(axes) < 2:
+            raise ConfigError("map: a latent of one number has no plane")
+        seen = replace(here, sliders=(), numbers={}, place=None)
+        (middle,) = self.engine.points([seen])
+        amounts = torch.tensor([(_reach(x), _reach(y)) for x, y in places])
+        return [seen.pinned(z) for z in middle + torch.einsum("nk,k...->n...", amounts, axes)]
+
+    def _kept(self, key: str, make: Callable[[], Any]) -> Any:
         with self._lock:  # one is made at a time; who waited finds it made
-            if found.digest not in self._made:
-                self._made[found.digest] = _embed(self.engine, found)
+            if key not in self._made:
+                self._made[key] = make()
                 while len(self._made) > WARM:
                     self._made.popitem(last=False)
-            self._made.move_to_end(found.digest)
-            return self._made[found.digest]
+            self._made.move_to_end(key)
+            return self._made[key]
 
 
 def _embed(engine: Engine, found: Checkpoint) -> Embedding:

@@ -16,7 +16,7 @@ from . import reading
 
 ORDER = 1
 TILE = 4  # pictures on a side of a tile
-KINDS = ("seeds", "sliders", "plane", "data")
+KINDS = ("seeds", "sliders", "plane", "pca", "data")
 LARGEST = 16  # pictures on a side of the endpoint's sheet
 
 
@@ -35,6 +35,8 @@ def functions(explore: Explore) -> list[Callable[[Any], Any]]:
             return maps.sliders(here, (x, y), places)
         if kind == "plane":
             return maps.plane(engine, corners, places)
+        if kind == "pca":
+            return atlas.principal(here, places)
         if kind == "data":
             return atlas.embedding(engine.warm(here.checkpoint).checkpoint).at(here, places)
         raise ConfigError(f"map: {str(kind)[:40]!r} is not one of {', '.join(KINDS)}")

@@ -1,7 +1,7 @@
 // -- the view "Map": tiles of pictures under a point that the picture follows. World coordinates: x to the right, y upwards.
 
 const TILE = 4, CELL = 48, BASE = 0.5;   // pictures on a side of a tile; a picture's pixels on the screen, more or less; their distance at level 0
-const LEVELS = { seeds: [-1, 7], sliders: [0, 6], plane: [0, 7], data: [-1, 6] };
+const LEVELS = { seeds: [-1, 7], sliders: [0, 6], plane: [0, 7], pca: [0, 6], data: [-1, 6] };
 const COLOURS = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#f0e442', '#8c564b', '#999999', '#b15dff'];   // Okabe and Ito's eight, and two more
 const map = $('canvas.map');
 let kind = 'seeds', axes = [0, 1], corners = [], data = null;
@@ -15,7 +15,7 @@ const payload = (more) => ({ state: copy(), kind, axes, corners, ...more });
 
 function meaning() {                     // what the pictures of the map depend on
   const { seed, index, label, sliders, numbers, sampling, place } = state;
-  const rest = { seeds: [seed, sliders], sliders: [seed, index, numbers, place, sliders.map((v, k) => (axes.includes(k) ? 0 : v)), axes], plane: corners.map((c) => ({ ...c, session: 0 })), data: 0 };
+  const rest = { seeds: [seed, sliders], sliders: [seed, index, numbers, place, sliders.map((v, k) => (axes.includes(k) ? 0 : v)), axes], plane: corners.map((c) => ({ ...c, session: 0 })), pca: [seed, index], data: 0 };
   return JSON.stringify([about.name, kind, label, sampling, rest[kind]]);
 }
 
@@ -25,7 +25,7 @@ const toWorld = (left, top) => [view.x + (left - map.clientWidth / 2) / view.px,
 function start() {
   view = { x: 0, y: 0, px: CELL / BASE };
   if (kind === 'plane') view = { x: 0.5, y: 0.4, px: 2.5 * CELL / BASE };
-  if (kind === 'sliders') view.px = Math.min(map.clientWidth, map.clientHeight) / (2 * about.reach + 1);
+  if (kind === 'sliders' || kind === 'pca') view.px = Math.min(map.clientWidth, map.clientHeight) / (2 * about.reach + 1);
   if (kind === 'data') view.px = Math.min(map.clientWidth, map.clientHeight) / 8;
   point = kind === 'sliders' ? axes.map((k) => state.sliders[k] || 0) : kind === 'seeds' ? state.place : kind === 'plane' ? [0, 0] : null;
   if (kind === 'seeds' && point) [view.x, view.y] = point;
@@ -206,7 +206,7 @@ async function readMap() {
   data = answer.error ? { why: answer.error } : answer;
   $('[name=map] [value=data]').disabled = Boolean(data.why);
   $('[name=map] [value=data]').textContent = data.why ? `${say('map.data')} (${data.why})` : say('map.data');
-  $('[name=map] [value=sliders]').disabled = names.length < 2;
+  for (const one of ['sliders', 'pca']) $(`[name=map] [value=${one}]`).disabled = names.length < 2;
   if (kind === 'data' && data.why) { kind = 'seeds'; $('[name=map]').value = kind; }
   chooseKind();
 }
