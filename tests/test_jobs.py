@@ -249,6 +249,16 @@ def test_more_runs_than_may_wait_are_refused():
     assert runs.status(files.runs() / id)["pid"] is None, "who starts a run does not answer for it"
 
 
+def test_a_file_of_two_names_takes_its_place_on_the_disk_once(tmp_path):
+    for at in ("a", "b/c"):
+        (tmp_path / at).mkdir(parents=True)
+    (tmp_path / "a" / "state").write_bytes(bytes(700))
+    os.link(tmp_path / "a" / "state", tmp_path / "b" / "c" / "kept")
+    (tmp_path / "b" / "log").write_bytes(bytes(50))
+    assert files.taken([tmp_path / "a", tmp_path / "b"]) == 750
+    assert files.taken([tmp_path / "gone"]) == 0
+
+
 def test_a_visitor_is_granted_so_much_of_the_disk_and_a_run_so_long():
     folder = jobs.create(tiny("vae:tiny", 1), id="full")
     turns.ask(folder, runs.hashed("one"))

@@ -24,6 +24,7 @@ ASKED, LEASE, LOCK = ".asked", ".lease", ".lock"
 ENDED = ("done", "stopped", "paused", "interrupted", "failed")  # states without a process
 START_SECONDS = 90.0  # that a child may take to be there
 LEASE_SECONDS = 5.0  # between two renewals of a lease
+REMEMBERED = 100_000  # points of logs that are kept in memory, of the runs watched last: about 200 MB
 ROOM = 4096  # bytes that a status is kept long where the disk is full: writing over them needs no new place
 
 
@@ -167,7 +168,7 @@ def _points(path: Path) -> tuple[dict[str, Any], ...]:
         whole = new[: new.rfind(b"\n") + 1]  # the last line may be half written
         _logs[path] = (now.st_ino, read_to + len(whole), points := points + _lines(whole))
         _logs.move_to_end(path)
-        while len(_logs) > 32:
+        while len(_logs) > 1 and sum(len(p) for _, _, p in _logs.values()) > REMEMBERED:
             _logs.popitem(last=False)
         return points
     return ()

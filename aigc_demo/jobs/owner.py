@@ -28,7 +28,7 @@ def start(run: Run, visitor: str = "", limits: Limits | None = None, spawn: bool
     limits.allow(run)
     own = runs.hashed(visitor) if visitor else ""
     _room(limits, own)
-    taken = sum(f.stat().st_size for p in _folders(own) for f in p.rglob("*") if f.is_file()) if own else 0
+    taken = files.taken(_folders(own)) if own else 0
     if taken > limits.disk * 1e9:
         raise JobError(f"your runs take {taken / 1e9:.1f} GB, of {limits.disk:g} GB that each visitor is granted here: delete one first")
     id, owner = files.token(), files.token()
