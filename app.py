@@ -6,8 +6,12 @@ except ImportError:
     spaces = None
 
 from aigc_demo import studio
+from aigc_demo.config import ConfigError
 
-demo = studio.build(gpu=spaces.GPU if spaces else None)
+try:
+    demo = studio.build(gpu=spaces.GPU if spaces else None)
+except ConfigError as error:  # a limit of the environment that cannot be used
+    raise SystemExit(f"app.py: {error}") from None
 
 if __name__ == "__main__":
     studio.launch(demo)

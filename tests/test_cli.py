@@ -393,6 +393,12 @@ def test_help_and_version_answer_without_anything_heavy():
         assert re.search(rf"^\s+{verb}\s", done.stdout, re.MULTILINE)
 
 
+def test_the_page_with_a_limit_that_cannot_be_used_ends_with_a_sentence():
+    line = [sys.executable, os.path.join(ROOT, "app.py")]
+    done = subprocess.run(line, capture_output=True, text=True, env=env() | {"AIGC_SLOTS": "abc"}, timeout=120)
+    assert (done.returncode, done.stderr) == (1, "app.py: AIGC_SLOTS: 'abc' is not a whole number\n")
+
+
 def test_the_bare_name_helps(aigc):
     code, out, err = aigc()
     assert (code, err) == (0, "")
