@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 import shlex
 from pathlib import Path
@@ -12,7 +13,7 @@ from axe_playwright_python.base import AXE_FILE_PATH
 from hostile import BLUE, RED, WHITE, png, zipped
 from PIL import Image
 
-from aigc_demo import checkpoint, files
+from aigc_demo import checkpoint, files, history
 from aigc_demo.engine import Request
 from aigc_demo.modalities.image import Modality
 
@@ -597,6 +598,37 @@ def test_a_run_is_followed_by_its_link_and_stopped_by_its_owner_alone(visit, sit
     right(site, guest, checkpoint=id)
     stranger.get_by_role("tab", name="Explore").click()
     assert id not in stranger.locator("[name=checkpoint]").inner_html()
+
+
+def test_an_ill_run_goes_back_to_where_it_was_well_at_a_click(visit, site):
+    page = in_train(visit())
+    choose(page, "Kind of model", "vae:tiny")
+    page.get_by_label("Train for", exact=True).fill("3")
+    page.locator("#train-start").click()
+    page.wait_for_url(re.compile(r"\?run=[0-9a-f]{32}$"))
+    id = page.url.partition("?run=")[2]
+    says(page, r"Training · step [\d,]+, epoch .* left")
+    page.locator("#train-curves canvas").nth(1).wait_for()
+    assert not page.locator("#train-rewind").is_visible()
+    page.locator("#train-stop").click()
+    says(page, "Stopped, and kept · step")
+    folder, rate = site.home / "runs" / id, site.run(id)["train"]["lr"]
+    last = json.loads((folder / history.LOG).read_bytes().splitlines()[-1])
+    history.note(folder, {**last, "step": last["step"] + 1, "terms": {}, "health": {"broken": 1.0}, "says": "not a number any more"})
+    page.reload()
+    page.wait_for_function("() => document.querySelector('.light strong')?.textContent === 'Diverging'")
+    assert page.locator("#train-rate input").input_value() == str(rate / 2)
+    assert faults(page) == []
+    guest = visit(f"?run={id}")
+    guest.wait_for_function("() => document.querySelector('.light strong')?.textContent === 'Diverging'")
+    assert not guest.locator("#train-rewind").is_visible()
+    page.locator("#train-rewind").click()
+    says(page, "Training · step")
+    page.wait_for_function("() => !['Diverging', ''].includes(document.querySelector('.light strong').textContent)")
+    assert site.run(id)["train"]["lr"] == rate / 2
+    page.locator("#train-stop").click()
+    says(page, "Stopped, and kept · step")
+    assert not page.locator("#train-rewind").is_visible()
 
 
 def test_a_run_that_begins_while_data_is_being_read_is_followed(visit, site):
