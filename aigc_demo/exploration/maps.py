@@ -117,7 +117,7 @@ class Atlas:
             raise ConfigError("map: a latent of one number has no plane")
         seen = replace(here, sliders=(), numbers={}, place=None)
         (middle,) = self.engine.points([seen])
-        amounts = torch.tensor([(_reach(x), _reach(y)) for x, y in places])
+        amounts = torch.tensor([(_reach(x), _reach(y)) for x, y in places], dtype=torch.float32)
         return [seen.pinned(z) for z in middle + torch.einsum("nk,k...->n...", amounts, axes)]
 
     def _kept(self, key: str, make: Callable[[], Any]) -> Any:

@@ -35,7 +35,6 @@ class View:
         # two states, so that an answer that was under way when a run began cannot write its older id over the new one
         self.following = gr.State("")  # the id of the run in view
         self.known = gr.State(UNKNOWN)  # what the view shows of it
-        self.news = gr.State(0.0)  # a new value calls for the whole view
         self.timer = gr.Timer(REFRESH_SECONDS, active=False)
         hidden = {"visible": False, "size": "md", "scale": 0}
         self.line = gr.Markdown(t("train.nothing"), elem_id="train-status")
@@ -86,11 +85,7 @@ class View:
 
     def wire(self) -> None:
         """What the view does by itself."""
-        # an event costs the page by the number of its outputs: most looks need few
-        self.timer.tick(
-            self.look, [self.following, self.known], [self.line, self.charts, self.news], **{**widgets.LIVE, "trigger_mode": "once"}
-        )
-        self.news.change(**self.poll, **widgets.LIVE)
+        self.timer.tick(**self.poll, **{**widgets.LIVE, "trigger_mode": "once"})
         self.when.input(self.scrub, [self.following, self.when], [self.picture, self.moment], **widgets.LIVE)
         mine = [self.following, self.kept]
         asked = {"outputs": [self.line, self.pause, self.stop], **QUIET}
@@ -149,22 +144,6 @@ class View:
     def _delete(self, id: str, kept: dict, request: gr.Request) -> dict[Any, Any]:
         widgets.told(jobs.delete, id, _token(id, kept))
         return {self.following: "", self.line: words.say(request, "train.deleted"), self.picture: {}} | self.emptied
-
-    def look(self, id: str, now: dict, request: gr.Request) -> dict[Any, Any]:
-        """What of run `id` moves all the time; the rest is called for when its state or its marks are not those of `now`, which is shown."""
-        if not id:
-            return {self.line: gr.skip()}
-        try:
-            seen = jobs.watch(id)
-            jobs.attend(id)
-        except jobs.JobError:
-            return {self.news: time.monotonic()}
-        shown: dict[Any, Any] = {self.line: status(seen, request)}
-        if len(seen.points) != now["points"]:
-            shown[self.charts] = {"run": seen.id, "points": len(seen.points)}
-        if (seen.id, seen.state, len(seen.marks)) != (now["id"], now["state"], now["marks"]):
-            shown[self.news] = time.monotonic()
-        return shown
 
     def follow(self, id: str, now: dict, kept: dict, at: float, request: gr.Request) -> dict[Any, Any]:
         """What the view shows of run `id`, of which it knows `now`; parts that did not change are left out."""
