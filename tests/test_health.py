@@ -80,6 +80,16 @@ def test_numbers_that_are_none_are_said_at_once():
     assert verdict([broken]).word == "diverging"
 
 
+def test_a_discriminator_that_one_long_step_threw_far_ahead_is_a_matter_of_the_rate():
+    ahead = ILL["a discriminator that knows everything"][1]
+    thrown = {**ahead, "stride discriminator": 0.2}
+    found = verdict(log(thrown, ahead, ahead))
+    assert (found.word, found.well) == ("diverging", 0)
+    assert [(e.what, e.value) for e in found.evidence] == [("thrown", 0.2)]
+    assert verdict(log(ahead, ahead, ahead)).word == "discriminator winning"
+    assert verdict(log({**WELL, **GAN, "stride discriminator": 0.2}, *[{**WELL, **GAN}] * MARKS)).word == "healthy", "it came back"
+
+
 def test_marks_that_name_different_ills_are_told_by_the_most_frequent():
     winning, exploding = ILL["a discriminator that knows everything"][1], ILL["scores without measure"][1]
     before = well_before(winning)

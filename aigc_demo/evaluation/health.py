@@ -24,6 +24,7 @@ BOUNDS = {
     "stride": Bound(0.1, "of the weights' length in one step; Adam's first steps at a preset's rate take 0.005 to 0.05"),
     "apart": Bound(0.25, "of the averaged weights' length lies between them and the raw ones; presets stay under 0.2"),
     "climbed": Bound(0.5, "of all that training had gained is lost again"),
+    "thrown": Bound(0.1, "of the weights' length in the longest step of the run, and the scores that it threw apart have stayed apart"),
     "exploded": Bound(200.0, "nats between real and fake; a discriminator that is far ahead has 30 to 100"),
     "margin": Bound(25.0, "nats between real and fake: half to either side is where a 32-bit sigmoid has become exactly 0 or 1"),
     "sure": Bound(0.95, "of held-out items and of samples are told apart"),
@@ -118,6 +119,7 @@ class Course:
 
     def __init__(self) -> None:
         self.count = 0
+        self.longest = 0.0  # step of the run, over the length of the weights
         self.series: dict[str, list[float]] = {}
 
     def judge(self, mark: Mark) -> tuple[str, tuple[Evidence, ...]]:
@@ -125,6 +127,7 @@ class Course:
         if "broken" in mark.known:
             return "diverging", (Evidence("broken", 1.0, 0.0),)
         self.count += 1
+        self.longest = max([self.longest, *(v for k, v in mark.known.items() if k.startswith("stride "))])
         for name in ("distance", "diversity", "held out"):
             if name in mark.known:
                 self.series.setdefault(name, []).append(mark.known[name])
@@ -167,7 +170,9 @@ Rule = Callable[[Course, Mapping[str, float]], tuple[Evidence, ...]]
 def explodes(course: Course, known: Mapping[str, float]) -> tuple[Evidence, ...]:
     """Steps as long as the weights, weights that wander, or scores without measure."""
     stride = max((v for k, v in known.items() if k.startswith("stride ")), default=0.0)
-    values = {"stride": stride, "apart": known.get("apart", 0.0), "exploded": known.get("margin", 0.0)}
+    margin = known.get("margin", 0.0)
+    values = {"stride": stride, "apart": known.get("apart", 0.0), "exploded": margin}
+    values["thrown"] = course.longest if margin > BOUNDS["margin"].value else 0.0
     return tuple(Evidence(k, v, BOUNDS[k].value) for k, v in values.items() if v > BOUNDS[k].value)
 
 
