@@ -128,9 +128,7 @@ def _uploads() -> Path:
     return files.home() / "uploads"
 
 
-def tab(
-    train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.BrowserState, gpu: Callable | None = None
-) -> runs.View:
+def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.BrowserState, gpu: Callable | None = None) -> runs.View:
     """Lays out the tab in its `place`; returns the view of a run, which the page's load and the Explore tab need.
 
     `kept` is what the browser keeps of its runs."""
