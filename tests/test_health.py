@@ -26,7 +26,7 @@ def falling(start, end, count):
 ILL = {
     "steps as long as the weights": ("diverging", {**WELL, "stride model": 0.4}),
     "weights that wander": ("diverging", {**WELL, "apart": 0.3}),
-    "scores without measure": ("diverging", {**WELL, **GAN, "margin": 900.0}),
+    "scores without measure": ("diverging", {**WELL, **GAN, "margin": 1800.0}),
     "what was gained is lost": ("diverging", {"distance": 0.8, "diversity": 0.5}),
     "the held-out loss climbs back": ("diverging", {**WELL, "held out": 480.0, "trained": 470.0}),
     "a latent that nothing follows": ("collapsing", {**WELL, "in use": 0.0, "information": 0.01}),

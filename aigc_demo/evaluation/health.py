@@ -25,7 +25,7 @@ BOUNDS = {
     "apart": Bound(0.25, "of the averaged weights' length lies between them and the raw ones; presets stay under 0.2"),
     "climbed": Bound(0.5, "of all that training had gained is lost again"),
     "thrown": Bound(0.1, "of the weights' length in the longest step of the run, and the scores that it threw apart have stayed apart"),
-    "exploded": Bound(200.0, "nats between real and fake; a discriminator that is far ahead has 30 to 100"),
+    "exploded": Bound(1000.0, "nats between real and fake; a discriminator that is far ahead has 30 to 300"),
     "margin": Bound(25.0, "nats between real and fake: half to either side is where a 32-bit sigmoid has become exactly 0 or 1"),
     "sure": Bound(0.95, "of held-out items and of samples are told apart"),
     "fooled": Bound(0.1, "of the samples are known for fakes, though they are all alike"),
