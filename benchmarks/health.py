@@ -11,8 +11,8 @@ be the right word, by a stated step:
     posterior collapse                       beta x 50                                                      -> collapsing
 
 Five seeds each, 301 to 305; the bounds of evaluation/health.py were set on seed 0, and after a look at broken runs of seeds 101 to
-105, 201 and 202. Every run's verdicts, mark by mark where the word changed, go to health_runs.json with --save. Then what measuring costs, as a share
-of one minute's training."""
+105, 201 and 202. Every run's verdicts, mark by mark where the word changed, go to health_runs.json with --save. Then what measuring
+costs, as a share of one minute's training."""
 
 from __future__ import annotations
 

@@ -126,10 +126,10 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
             if asked:
                 opened = [asked, *(o for o in kept.get("opened", []) if o != asked)]
                 kept = {**kept, "opened": opened[:MOST_OPENED]}
-            return kept, id, gr.Timer(active=bool(id))
+            return kept, id
 
         quiet: dict[str, Any] = {**widgets.LIVE, "trigger_mode": "once"}
-        attached = demo.load(attach, [kept], [kept, view.following, view.timer], **quiet)
+        attached = demo.load(attach, [kept], [kept, view.following], **quiet)
         attached.then(None, None, None, js=TO_TRAIN, **quiet).then(**{**view.poll, "fn": view.follow_anew}, **widgets.LIVE)
 
         def show(id: str):

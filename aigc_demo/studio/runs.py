@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from .. import checkpoint as checkpoints, jobs, slices
-from ..config import Run
+from ..config import ConfigError, Run
 from ..engine import Engine
 from ..evaluation.health import verdict as judge
 from . import health, moments, widgets, words
@@ -35,9 +35,8 @@ class View:
         # two states, so that an answer that was under way when a run began cannot write its older id over the new one
         self.following = gr.State("")  # the id of the run in view
         self.known = gr.State(UNKNOWN)  # what the view shows of it
-        self.timer = gr.Timer(REFRESH_SECONDS, active=False)
         hidden = {"visible": False, "size": "md", "scale": 0}
-        self.line = gr.Markdown(t("train.nothing"), elem_id="train-status")
+        self.line = widgets.status(look, REFRESH_SECONDS, elem_id="train-status")
         with gr.Row(elem_classes="tight acts"):
             self.go_on = gr.Button(variant="primary", elem_id="train-go-on", min_width=240, **hidden)
             self.pause = gr.Button(t("train.pause"), elem_id="train-pause", min_width=120, **hidden)
@@ -80,12 +79,12 @@ class View:
     def poll(self) -> dict[str, Any]:
         """The event that shows the run in view as it is now."""
         parts = [self.line, self.picture, *self.emptied, self.light.rate, self.delete, self.alone, self.name, self.unit, self.amount]
-        parts += [self.known, self.timer]
+        parts += [self.known]
         return {"fn": self.follow, "inputs": [self.following, self.known, self.kept, self.when], "outputs": parts}
 
     def wire(self) -> None:
         """What the view does by itself."""
-        self.timer.tick(**self.poll, **{**widgets.LIVE, "trigger_mode": "once"})
+        self.line.release(**self.poll, **widgets.LIVE)
         self.when.input(self.scrub, [self.following, self.when], [self.picture, self.moment], **widgets.LIVE)
         mine = [self.following, self.kept]
         asked = {"outputs": [self.line, self.pause, self.stop], **QUIET}
@@ -96,14 +95,14 @@ class View:
             (self.extend, self.extended, [self.amount, self.unit]),
             (self.light.rewind, self.rewound, [self.light.rate]),
         ):
-            done = button.click(_mine(act), [*mine, *more], self.timer, **QUIET)
+            done = button.click(_mine(act), [*mine, *more], None, **QUIET)
             done.success(**{**self.poll, "fn": self.follow_anew}, **widgets.LIVE)
             self.drive(done)
-        named = self.rename.click(_mine(jobs.rename), [*mine, self.name], self.timer, **QUIET)
+        named = self.rename.click(_mine(jobs.rename), [*mine, self.name], None, **QUIET)
         # the command alone: the whole view would take back what is being typed beside it
         named.success(lambda id: again(jobs.watch(id).run), self.following, self.command, **widgets.LIVE)
         self.light.rewind.click(_say("train.rewinding"), None, self.line, **QUIET)  # a run at work takes seconds to end
-        self.alone.input(_mine(jobs.keep), [*mine, self.alone], self.timer, **QUIET)
+        self.alone.input(_mine(jobs.keep), [*mine, self.alone], None, **QUIET)
         self.delete.click(lambda: gr.Button(visible=True), None, self.sure, **QUIET)
         gone = [self.following, self.line, self.picture, *self.emptied]
         self.sure.click(self._delete, mine, gone, **QUIET)
@@ -137,7 +136,8 @@ class View:
 
         def handle(id: str, kept: dict, request: gr.Request) -> dict[Any, Any]:
             widgets.told(act, id, _token(id, kept))
-            return {self.line: words.say(request, word), self.stop: gr.Button(visible=False), self.pause: gr.Button(visible=False)}
+            line = {"run": id, "says": words.say(request, word), "seen": ""}
+            return {self.line: line, self.stop: gr.Button(visible=False), self.pause: gr.Button(visible=False)}
 
         return handle
 
@@ -154,7 +154,7 @@ class View:
             jobs.attend(id)
         except jobs.JobError as error:
             gone = {**UNKNOWN, "id": id, "state": "gone"}
-            return {self.line: widgets.text(widgets.sentence(error)), self.known: gone, self.timer: gr.Timer(active=False)}
+            return {self.line: widgets.sentence(error), self.known: gone}
         live, fresh = seen.state not in jobs.ENDED, now["points"] < 0 or now["id"] != id
         changed = fresh or seen.state != now["state"]
         points, count = len(seen.points), len(seen.marks)
@@ -162,7 +162,8 @@ class View:
         at_end = fresh or at >= now["marks"] - 1
         known = {"id": seen.id, "state": seen.state, "points": points, "marks": count}
         may_go_on = live or seen.state in ("paused", "interrupted")  # by another page, or by the command line
-        shown = {self.line: status(seen, request), self.known: known, self.timer: gr.Timer(active=may_go_on)}
+        says = status(seen, request)
+        shown = {self.line: {"run": id, "says": says, "seen": stage(seen)} if may_go_on else says, self.known: known}
         if count and more_marks and at_end:
             shown |= self._at(seen.id, seen.marks[-1], request)
         if changed or points != now["points"]:
@@ -228,9 +229,8 @@ def _say(word: str) -> Any:
 def _mine(act: Any) -> Any:
     """A handler that lets the owner of the run in view `act` on it; then it is followed."""
 
-    def handle(id: str, kept: dict, *more: Any) -> gr.Timer:
+    def handle(id: str, kept: dict, *more: Any) -> None:
         widgets.told(act, id, _token(id, kept), *more)
-        return gr.Timer(active=True)
 
     return handle
 
@@ -262,8 +262,23 @@ def again(run: Run) -> str:
     return checkpoints.command(checkpoints.shown(run))
 
 
-def status(seen: jobs.Seen, request: gr.Request | None) -> str:
-    """What happens now, in one line of the visitor's language."""
+def look(asked: Any) -> dict[str, Any]:
+    """What of the run in {"run": id, "lang": language} moves all the time. Raises jobs.JobError, ConfigError."""
+    if not isinstance(asked, dict):
+        raise ConfigError("a run is looked at by its id")
+    id = str(asked.get("run", ""))
+    seen = jobs.watch(id)
+    jobs.attend(id)
+    return {"says": status(seen, str(asked.get("lang"))), "points": len(seen.points), "seen": stage(seen)}
+
+
+def stage(seen: jobs.Seen) -> str:
+    """What the rest of the view follows from: another one calls for it."""
+    return f"{seen.state} {len(seen.marks)}"
+
+
+def status(seen: jobs.Seen, request: gr.Request | str | None) -> str:
+    """What happens now, in one line of the visitor's language, the state between asterisks."""
     last = seen.points[-1] if seen.points else None
     parts = [f"**{words.say(request, f'train.state.{seen.state}')}**"]
     if last:
@@ -282,9 +297,9 @@ def status(seen: jobs.Seen, request: gr.Request | None) -> str:
         else:
             parts.append(words.say(request, "train.until", time=clock(seen.place.seconds)))
     elif seen.state in ("failed", "interrupted") or (seen.state == "stopped" and seen.says != jobs.STOPPED):
-        parts.append(widgets.text(widgets.plain(seen.says)))
+        parts.append(widgets.plain(seen.says))
     elif last and last["says"]:
-        parts.append(widgets.text(last["says"]))
+        parts.append(last["says"])
     return " · ".join(parts)
 
 

@@ -187,10 +187,10 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
         owned, id = {**dict(list(kept.get("owned", {}).items())[-50:]), **dict(started)}, started[0][0]
         begun = {
             view.kept: {**kept, "owned": owned, "last": id, "visitor": visitor},
-            view.line: words.say(request, "train.begun"),
+            view.line: {"run": id, "says": words.say(request, "train.begun"), "seen": ""},
             view.picture: {},
         }
-        return begun | view.emptied | {view.following: id, view.timer: gr.Timer(active=True)}
+        return begun | view.emptied | {view.following: id}
 
     def choose(path: str | None, request: gr.Request):
         if not path:
@@ -200,7 +200,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
         return (
             gr.Dropdown([*train.sources(), (Path(path).name, name)], value=name),
             widgets.inline(sheet, says, "image/png"),
-            widgets.text(says),
+            says,
         )
 
     def leave(id: str, now: dict):
@@ -212,7 +212,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
         if id:
             return {view.line: gr.skip()}
         sheet, says = widgets.told(train.look, source)
-        return {view.picture: widgets.inline(sheet, says, "image/png"), view.line: widgets.text(says)} | view.emptied
+        return {view.picture: widgets.inline(sheet, says, "image/png"), view.line: says} | view.emptied
 
     def arrive(id: str, kept: dict, request: gr.Request):
         """What this server grants, and the runs that the visitor may open."""
@@ -236,13 +236,11 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
     opened = place.select(**{**view.poll, "fn": view.follow_anew}, **widgets.LIVE).then(**show)
     place.select(arrive, [view.following, view.kept], [others, granted], **quiet)
     others.focus(arrive, [view.following, view.kept], [others, granted], **quiet)
-    others.input(lambda id: (id, gr.Timer(active=bool(id))), others, [view.following, view.timer], **quiet).then(
-        **{**view.poll, "fn": view.follow_anew}, **widgets.LIVE
-    )
+    others.input(lambda id: id, others, view.following, **quiet).then(**{**view.poll, "fn": view.follow_anew}, **widgets.LIVE)
     begun = begin.click(
         begin_run,
         [source, preset, budget, unit, changes, over, view.kept],
-        [view.kept, view.line, view.picture, *view.emptied, view.following, view.timer],
+        [view.kept, view.line, view.picture, *view.emptied, view.following],
         cancels=[uploaded, looked, opened],  # else a set that was still being read would take the run's place
         **quiet,
     )

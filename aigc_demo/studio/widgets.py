@@ -7,7 +7,6 @@ import inspect
 import json
 import logging
 import os
-import re
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -73,6 +72,22 @@ def charts(**settings: Any) -> gr.HTML:
     return _drawn("curves", ["curves.js", "train-curves.js"], [answering(news)], ["curves"], **settings)
 
 
+def status(look: Callable[[Any], Any], every: float, **settings: Any) -> gr.HTML:
+    """The line of a run: a text, or {"run": id, "says": text, "seen": what is shown of the run}. Of the latter the page asks `look`, every
+    so many seconds, for {"says", "points", "seen"}, and triggers `release` when "seen" is another."""
+    said = {key: words.of("train")[key] for key in ("nothing", "lost")}
+    return gr.HTML(
+        "",
+        html_template="<p></p>",
+        js_on_load=script(f"const words = {json.dumps(said)}, every = {1000 * every:g};", "status.js"),
+        apply_default_css=False,
+        server_functions=[answering(look)],
+        container=False,
+        padding=False,
+        **settings,
+    )
+
+
 def table(*functions: Callable[[Any], Any]) -> gr.HTML:
     """The table of runs, their curves over each other, and two side by side; `functions` answer it."""
     own = [answering(f) for f in (*functions, news)]
@@ -120,11 +135,6 @@ def plain(text: str) -> str:
     for folder in (files.home(), files.shipped().parent):
         text = text.replace(f"{folder}{os.sep}", "")
     return text
-
-
-def text(words: str) -> str:
-    """`words` as Markdown that shows them letter by letter: names of a stranger's files are no markup."""
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", words)  # CommonMark 2.4: any ASCII punctuation may be escaped
 
 
 def sentence(error: Exception) -> str:

@@ -29,8 +29,10 @@ def i18n() -> gr.I18n:
     return gr.I18n(**tables)
 
 
-def say(request: gr.Request | None, key: str, **values: Any) -> str:
-    """A sentence in the language that the visitor's browser asks for first."""
+def say(request: gr.Request | str | None, key: str, **values: Any) -> str:
+    """A sentence in the language that the visitor's browser asks for first, or in one of those that the words are written in."""
+    if isinstance(request, str):
+        return _all()[key].get(request, _all()[key]["en"]).format(**values)
     asked = ((request.headers.get("accept-language") if request else "") or "en").split(",")[0].strip()
     script = SCRIPTS.get(asked, "zh-Hans" if asked.lower().startswith("zh") else "en")
     return _all()[key][script].format(**values)
