@@ -527,6 +527,36 @@ def walk(
 
 
 @app.command()
+def edit(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint of a flow or a diffusion: its name or folder, or a run's name.")],
+    picture: Annotated[Path, typer.Argument(help="A picture file.")],
+    mask: Annotated[Path | None, typer.Option(metavar="FILE", help="Redraw only where this picture is white; the rest stays.")] = None,
+    strength: Annotated[float, typer.Option(help="How far to noise it before it is brought back: above 0, at most 1.")] = 0.5,
+    denoise: Annotated[float, typer.Option(min=0, help="Instead take off noise of this deviation, in levels of 255.")] = 0.0,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The .png to write.")] = Path("edited.png"),
+    label: Annotated[str, typer.Option("--class", help="A class's name or number to redraw it as, where the model is conditional.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Say what was made as JSON.")] = False,
+) -> None:
+    """Redraw a picture, or the masked part of it, in a model's own manner; or take noise off it."""
+    from . import checkpoint as checkpoints, engine, files
+    from .config import ConfigError
+    from .exploration import edits
+
+    found = checkpoints.find(checkpoint, anywhere=True)
+    read = [None if path is None else _bytes(path) for path in (picture, mask)]
+    if mask is not None and denoise:
+        raise ConfigError("--mask: noise is taken off the whole picture; leave out --mask or --denoise")
+    item, where, notes = edits.read(found, *read)
+    asked, kind = engine.Request(found.name, seed, label=_label(found, label)), engine.Engine()
+    made = edits.denoise(kind, asked, item, denoise, found) if denoise else edits.redraw(kind, asked, item, strength, where, found)
+    files.write_whole(out, edits.file(found.modality, made))
+    said = {"out": str(out), "changed": made.changed, "psnr": made.psnr, "notes": notes, "checkpoint": found.name, "digest": found.digest}
+    text = f"{picture.name} by {found.name}: {made.changed:.0%} of its pixels changed, {made.psnr:.1f} dB to what it was: {out}"
+    typer.echo(json.dumps(said) if as_json else "\n".join([text, *(f"  {note}" for note in notes)]))
+
+
+@app.command()
 def invert(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint's name or folder, or a run's name.")],
     picture: Annotated[Path, typer.Argument(help="A picture file.")],
@@ -623,14 +653,9 @@ def evaluate(
 
 def _picture(path: Path, found):
     """A file's item as the checkpoint's set frames its pictures, and what was done to it. Raises ConfigError and DataError."""
-    from .config import ConfigError
     from .data import framing
 
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
-    return framing.framed(data, found.modality, found.manifest.run.data.source)
+    return framing.framed(_bytes(path), found.modality, found.manifest.run.data.source)
 
 
 def _again(recipe: Path, checkpoint: str, out: Path, as_json: bool) -> None:
@@ -661,6 +686,16 @@ def _recalled(path: Path):
         raise ConfigError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
     except ConfigError as error:
         raise ConfigError(f"{path}: {str(error).removeprefix('file: ')}") from None
+
+
+def _bytes(path: Path) -> bytes:
+    """What a file holds. Raises ConfigError."""
+    from .config import ConfigError
+
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
 
 
 def _numbers(flag: str, text: str, kind: type) -> list:

@@ -30,13 +30,15 @@ class Model(nn.Module):
 
     `Config` and `Sampling` are its settings before and after training, `presets` maps a name to {"about": a few words, "model": ...,
     "train": ..., "size": ...} with the published values (`tiny` takes seconds on a CPU), `latent` is the shape of one latent.
-    `monitor` names the loss term that falls with quality on held-out items, or is None where no loss does (a GAN's)."""
+    `monitor` names the loss term that falls with quality on held-out items, or is None where no loss does (a GAN's). `draft` holds sampling
+    settings that are good enough where directions are sought among a thousand samples."""
 
     Config: ClassVar[type[Fields]]
     Sampling: ClassVar[type[Fields]]
     modalities: ClassVar[tuple[str, ...]]
     presets: ClassVar[dict[str, dict[str, Any]]]
     monitor: ClassVar[str | None] = None
+    draft: Mapping[str, Any] = {}
 
     config: Fields
     latent: tuple[int, ...]

@@ -38,6 +38,7 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/explore_walk": ("checkpoint", "seeds", "frames", "fps", "kind", "way", "loop", "label"),
     "/explore_invert": ("checkpoint", "picture", "label"),
     "/explore_restore": ("checkpoint", "picture", "noise", "amount", "number"),
+    "/explore_edit": ("checkpoint", "picture", "mask", "strength", "label", "seed"),
     "/explore_export": ("checkpoint", "format"),
     "/explore_pair": ("checkpoint", "other", "seed", "label"),
     "/train_presets": (),
@@ -67,6 +68,7 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/data_upload": ("zip",),
 }
 UP, DEEP, NOBODY = "../../etc/passwd", "[" * 100_000 + "]" * 100_000, "0" * 32
+DOT = base64.b64encode(png()).decode()  # red and blue: dark
 
 
 @pytest.fixture(scope="module")
@@ -287,6 +289,11 @@ HOSTILE = [
     *[("/explore_restore", ("tiny-autoencoder", text), "picture: ") for text in ("no", "A" * 6_000_000, "aGVsbG8=")],
     *[("/explore_restore", ("tiny-autoencoder", "", *bad), "noise: |amount: ") for bad in (("rain",), ("gaussian", 2), ("gaussian", -1))],
     *[("/explore_restore", ("tiny-vae",), "takes no noise off pictures"), ("/explore_restore", (UP,), "is not a name")],
+    *[("/explore_edit", ("tiny-flow", text), "picture: ") for text in ("", "no", "A" * 6_000_000, "aGVsbG8=")],
+    *[("/explore_edit", ("tiny-flow", DOT, mask), "mask: ") for mask in ("no", "A" * 6_000_000, "aGVsbG8=", DOT)],
+    *[("/explore_edit", ("tiny-flow", DOT, "", strength), "strength: ") for strength in (0, -1, 1.5, 1e300)],
+    *[("/explore_edit", ("tiny-flow", DOT, "", 0.5, *more), "label|seed") for more in ((10,), (1, -1), (1, 2**31))],
+    ("/explore_edit", ("tiny-vae", DOT), "cannot edit"),
     *[("/explore_invert", ("tiny-vae", "", 99), "label|picture"), ("/explore_pair", ("tiny-vae", UP), "is not a name")],
     *[
         ("/explore_export", (UP, "onnx"), "is not a name"),
@@ -373,7 +380,7 @@ def test_every_picture_that_leaves_says_what_made_it(client, endpoint, arguments
 @pytest.mark.parametrize("payload", JUNK, ids=lambda value: str(value)[:50])
 def test_the_pictures_own_functions_answer_junk_with_a_sentence(pad, site, payload):
     own = {"shelf", "open", "live", "strip", "travels", "neighbours", "numbers", "link", "arrive", "save", "command"}
-    views = {"map_tile", "map_place", "map_data", "invert", "invert_progress", "pair", "pair_marks", "export_file"}
+    views = {"map_tile", "map_place", "map_data", "invert", "invert_progress", "pair", "pair_marks", "export_file", "edit"}
     views |= {"restore", "restore_kinds", "walk_frames", "walk_at", "walk_along", "walk_sum", "walk_film"}
     assert set(pad.functions) == own | views
     for function in pad.functions:

@@ -69,7 +69,7 @@ def test_sliders_move_along_the_directions_and_numbers_set_the_latent(made, name
     amounts = (2.0, 0.0, -1.5)
     (drawn,) = engine.draw([Request(name, seed=1, label=4, sliders=amounts, numbers={2: 0.25})])
     z = model.draw_latents(warm.model.latent, 1, [0])
-    z[0, 2] = 0.25
+    z.flatten(1)[0, 2] = 0.25
     assert engine.latents(Request(name, seed=1, sliders=amounts, numbers={2: 0.25})) == pytest.approx(z.flatten().tolist())
     z = z + 2.0 * warm.directions[0] - 1.5 * warm.directions[2]
     with torch.inference_mode():

@@ -40,7 +40,7 @@ OURS = {
     "engine": {"checkpoint", "latent", "model", "config", "modality", "provenance"},
     "evaluation": {"engine", "data", "modalities"},
     "publish": {"engine", "checkpoint", "model", "modality", "config", "files", "provenance", "__init__"},
-    "exploration": {"engine", "latent", "checkpoint", "data", "model", "config", "provenance"},
+    "exploration": {"engine", "latent", "checkpoint", "data", "modality", "model", "config", "provenance"},
     "studio": {
         "curves", "evaluation", "exploration", "engine", "latent", "jobs", "data", "config", "checkpoint", "provenance", "publish",
         "model", "files",
@@ -59,7 +59,7 @@ THEIRS = {
     "nets": {"torch"},
     "samplers": {"torch"},
     "model": {"torch"},
-    "models": {"torch", "torchvision", "pydantic"},
+    "models": {"torch", "torchvision", "pydantic", "scipy"},
     "data": {"torch", "torchvision", "PIL", "sklearn"},
     "latent": {"torch"},
     "measures": {"torch"},

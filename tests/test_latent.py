@@ -1,5 +1,7 @@
 """Directions are those of largest effect, and arcs go where they say."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import nn
@@ -12,6 +14,8 @@ from aigc_demo.modalities.image import Modality as Image
 
 class Linear(nn.Module):
     """x = W z, whose directions are known: the right singular vectors of W."""
+
+    draft: ClassVar = {}
 
     class Sampling(Fields):
         pass

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from aigc_demo import model
+from aigc_demo.modalities.image import Modality as Image
 from aigc_demo.nets.condition import dropped
 from aigc_demo.nets.transformer import Transformer
 from aigc_demo.nets.unet import UNet
@@ -64,3 +66,11 @@ def test_classes_are_left_out_as_often_as_asked():
     assert torch.equal(found[found < 3], y[found < 3])
     assert dropped(None, 3, 0.1, torch.Generator()) is None
     assert torch.equal(dropped(y, 3, 0.0, torch.Generator().manual_seed(0)), y)
+
+
+@pytest.mark.parametrize(("preset", "low", "high"), [("flow:gpu", 32, 34), ("diffusion:gpu", 34, 38), ("flow:cpu", 1, 2.5)])
+def test_a_preset_has_the_published_number_of_weights(preset, low, high):
+    """DiT-S has 33 million (Peebles and Xie 2022, table 1), the CIFAR-10 network of Ho et al. 2020, appendix B, 35.7 million."""
+    with torch.device("meta"):
+        built = model.build(model.plan(preset), Image(32, 3), 10)
+    assert low < sum(p.numel() for p in built.parameters()) / 1e6 < high

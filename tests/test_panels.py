@@ -188,6 +188,33 @@ def test_noise_is_put_on_a_test_picture_and_taken_off_and_a_family_that_cannot_s
     assert page.locator(".restore-tools").is_hidden()
 
 
+def test_a_mask_is_filled_and_nothing_else_changes(visit, site):
+    page, _ = explored(visit)
+    assert page.locator("[data-tab=edit]").is_hidden(), "a VAE redraws nothing"
+    page, _ = view(visit, "edit", "tiny-flow")
+    pixels = "(selector) => [...document.querySelector(selector).getContext('2d').getImageData(0, 0, 20, 20).data]"
+    before = np.array(page.evaluate(pixels, "canvas.hero")).reshape(20, 20, 4)
+    page.mouse.move(*at(page, ".edit-paper", 0.15, 0.1))
+    page.mouse.down()
+    page.mouse.move(*at(page, ".edit-paper", 0.15, 0.9), steps=4)
+    page.mouse.up()
+    page.locator("[name=edit-strength]").fill("1")
+    page.locator(".edit-go").click()
+    page.wait_for_function("() => document.querySelector('.edit-says').dataset.changed")
+    after = np.array(page.evaluate(pixels, ".edit-made canvas")).reshape(20, 20, 4)
+    assert np.array_equal(after[:, 7:], before[:, 7:])
+    assert (after[:, :5] != before[:, :5]).any()
+    with page.expect_download() as saved:
+        page.locator(".edit-save").click()
+    assert label.read(Path(saved.value.path()).read_bytes()).recipe["edit"] == "redraw"
+    page.locator(".edit-clear").click()
+    file = page.locator(".edit-file input")
+    file.set_input_files({"name": "own.png", "mimeType": "image/png", "buffer": png(64, 64)})
+    page.wait_for_function("() => document.querySelector('.edit-paper').dataset.masked === 'false'")
+    page.locator(".edit-go").click()
+    page.wait_for_function("() => document.querySelector('.edit-says').textContent.includes('likeness')")
+
+
 def test_two_models_side_by_side_both_follow(visit, site):
     page, _ = view(visit, "pair")
     page.locator("[name=pair]").select_option("mnist-vae")

@@ -13,10 +13,10 @@ from ..model import Model, draw_latents, key
 
 Measures = Callable[[Tensor], dict[str, Tensor]]  # x (N, *shape) -> {name: (N,)}, as a modality has them
 SAMPLES = 2400  # that a look takes, about: the fewer axes, the more latents it looks around,
-EXAMPLES = (12, 48)  # at least, one of each of ten classes and two, and at most
+EXAMPLES = (12, 48)  # at least, one of each of ten classes and two, and at most; of a latent like a picture, which takes steps, at least
 STEP = 0.5  # standard deviations: wide enough for what a slider shows, narrow enough for a derivative
 TYPICAL = 200  # samples that say how far a measure spreads by itself
-MOST_AXES = 256  # along which a latent with the shape of a picture is looked at
+MOST_AXES = 64  # along which a latent with the shape of a picture is looked at
 ACTIVATIONS = 1024  # latents whose activations are analysed
 FINEST = 0.06  # a measure that spreads less is hardly seen to: nearly a pixel of 28
 DAMPING = 0.3  # of the mean square slope: the price of keeping the other measures still
@@ -76,8 +76,8 @@ def axes(latent: Sequence[int]) -> Tensor:
 @torch.no_grad()
 def look(model: Model, read: dict[str, Measures], seed: int = 0) -> Look:
     """Looks at x, and at what `read` reads off it, around a few latents: by steps of STEP along each axis, ahead and behind in turn."""
-    sampling, along = model.Sampling(), axes(model.latent)
-    examples = min(max(SAMPLES // len(along), EXAMPLES[0]), EXAMPLES[1])
+    sampling, along = model.Sampling(**model.draft), axes(model.latent)
+    examples = EXAMPLES[0] if len(model.latent) > 1 else min(max(SAMPLES // len(along), EXAMPLES[0]), EXAMPLES[1])
     z, y = drawn(model, seed, "directions", examples)
     effect = torch.zeros(len(along), len(along), dtype=torch.float64)
     changes: dict[str, Tensor | float] = dict.fromkeys(read, 0.0)
@@ -183,7 +183,7 @@ def layers(model: Model, latents: Tensor, condition: Tensor | None = None) -> tu
     weighted = [m for m in inner if isinstance(getattr(m, "weight", None), Tensor) and m.weight.dim() > 1]
     hooks = [h for m in weighted for h in (m.register_forward_pre_hook(before), m.register_forward_hook(after))]
     try:
-        x = model.sample(latents, model.Sampling(), condition)
+        x = model.sample(latents, model.Sampling(**model.draft), condition)
         first, second = x, x
     except _Seen:
         first, second = met

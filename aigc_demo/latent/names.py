@@ -32,7 +32,7 @@ def words(seen: Look, reading: Reading, vectors: Tensor) -> list[Word]:
     both = None if y is None else torch.cat([y, y])
     found = []
     for way in torch.einsum("kn,n...->k...", REACH * vectors.float(), seen.axes).to(z.device):
-        x = seen.model.sample(torch.cat([z - way, z + way]), seen.model.Sampling(), both).float().cpu()
+        x = seen.model.sample(torch.cat([z - way, z + way]), seen.model.Sampling(**seen.model.draft), both).float().cpu()
         behind, ahead = columns(reading.measures(x)).split(HELD)
         change = (ahead - behind) / reading.spread  # (HELD, M)
         mean = change.mean(0)

@@ -30,6 +30,7 @@ STOPS = 61  # pictures of one slider's travel; fewer where they are large, but n
 FEWEST_STOPS = 9
 LARGEST_STRIP = 1 << 20  # bytes of pixels
 NUMBERS = (-4.0, 4.0)  # how far the page lets a single number of the latent go
+MOST_NUMBERS = 256  # of a latent that get a slider each on the page
 GLIMPSES = 9  # small pictures that a direction's slider shows along its track
 STATE_ARGS = """
 
@@ -74,7 +75,9 @@ class Explore:
             "digest": c.digest,
             "ways": warm.ways,
             "classes": list(c.manifest.classes) if warm.model.classes else [],
-            "latent": warm.model.latent[0],
+            "latent": math.prod(warm.model.latent),
+            "numbers": min(MOST_NUMBERS, math.prod(warm.model.latent)),
+            "edits": hasattr(warm.model, "edit"),
             "effects": [round(e, 5) for e in warm.effects.tolist()],
             "methods": list(warm.methods),
             "names": list(warm.names),

@@ -20,6 +20,14 @@ function choose(id) {
   if (state) chosen().show?.();
 }
 
+const fitting = () => panels.filter((panel) => !panel.fits || panel.fits());
+
+function fitTabs() {  // a view that the open checkpoint has no use for has no tab
+  const seen = fitting();
+  for (const panel of panels) tab(panel).hidden = !seen.includes(panel);
+  if (!seen.includes(chosen())) choose(panels[0].id);
+}
+
 function layTabs() {
   $('.views').replaceChildren(...panels.map((panel) => {
     const button = make('button', { type: 'button', id: `view-${panel.id}`, textContent: say(panel.word) });
@@ -30,7 +38,7 @@ function layTabs() {
   $('.views').hidden = panels.length < 2;
   $('.views').setAttribute('aria-label', say('views'));
   $('.views').addEventListener('keydown', (event) => {
-    const at = panels.indexOf(chosen()), last = panels.length - 1;
+    const panels = fitting(), at = panels.indexOf(chosen()), last = panels.length - 1;
     const to = { ArrowRight: at < last ? at + 1 : 0, ArrowLeft: at > 0 ? at - 1 : last, Home: 0, End: last }[event.key];
     if (to === undefined) return;
     event.preventDefault();

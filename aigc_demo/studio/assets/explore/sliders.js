@@ -127,7 +127,7 @@ function film() {
 }
 
 const lattice = channel((s) => server.neighbours(s), (answer, s) => { if (s.checkpoint === about.name) neighbours(answer); });
-const raw = channel((s) => server.numbers(s), (answer) => fill(answer.numbers));
+const raw = channel((s) => server.numbers(s), (answer) => fill(answer.numbers.slice(0, about.numbers)));
 const code = channel((s) => server.command(s), (answer) => { $('.shell').textContent = answer.command; $('.python').textContent = answer.python; });
 
 function around() {
@@ -140,6 +140,7 @@ function around() {
 panels.push({ id: 'sliders', word: 'sliders', show: around, settled: around });
 
 function build() {
+  fitTabs();
   directions();
   if (presenting) layPresent();
   $('.sampling').replaceChildren(...about.sampling.filter((s) => s.kind === 'float').map((s) => slider(
@@ -160,7 +161,7 @@ function build() {
   $('[name=seed]').value = state.seed;
   pick(about.name);
   $('.numbers').replaceChildren();
-  $('.raw summary').textContent = say('numbers', { n: about.latent });
+  $('.raw summary').textContent = say(about.numbers < about.latent ? 'numbers.some' : 'numbers', { n: about.latent.toLocaleString(), some: about.numbers });
   const facts = { preset: about.preset, data: about.data, items: about.items.toLocaleString(), steps: about.steps.toLocaleString(), minutes: Math.max(1, Math.round(about.seconds / 60)), licence: about.licence || say('unknown') };
   $('.about').textContent = say('about', facts);
 }

@@ -1,0 +1,203 @@
+"""Flow matching (Lipman et al. 2022, arXiv:2210.02747; rectified flow: Liu et al. 2022, arXiv:2209.03003), in many steps or in one.
+
+Noise x_0 goes to data x_1 on a straight line, x_t = (1 - t) x_0 + t x_1, and a network learns the velocity of all lines through x_t:
+    loss = E |v(x_t, t) - (x_1 - x_0)|^2,  t from a logit-normal (Esser et al. 2024, arXiv:2403.03206, section 3.1).
+A sample solves dx/dt = v(x, t) from the latent, x_0, to t = 1. With `objective: average` the network learns instead the mean velocity u
+over the rest of the way, from t to any r, so that one step is enough (MeanFlow: Geng et al. 2025, arXiv:2505.13447):
+    u(x_t, t, r) = v + (r - t) du/dt,  du/dt = du/dx v + du/dt by one forward-mode derivative; u(x_t, t, t) = v(x_t, t).
+With `transport` x_0 and x_1 of a batch are paired at the least sum of squared distances (minibatch optimal transport: Tong et al. 2023,
+arXiv:2302.00482), within a class, as otherwise x_0 would tell the class (Cheng and Schwing 2025, arXiv:2503.10636)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from .. import samplers
+from ..config import Fields, Network
+from ..modality import Modality
+from ..model import Batch, Model as Promise
+from ..nets.condition import dropped
+from ..nets.denoising import network
+
+METHODS = {"euler": samplers.euler, "heun": samplers.heun}
+AHEAD = 0.25  # average: share of a batch that looks ahead, r > t; the rest learns the velocity, r = t (table 1a of MeanFlow)
+EVEN = 1e-3  # average: an item's error is divided by itself and this much, so that no item outweighs the rest (equation 22)
+EDIT_STEPS = 16  # at least: a picture is joined to what is kept of another step by step
+
+
+class Config(Network):
+    """The network, and what it learns."""
+
+    objective: Literal["velocity", "average"] = Field("velocity", description="of the flow; average velocities make one step enough")
+    steps: int = Field(16, ge=1, le=1000, description="steps from noise to a sample, where a sampling asks for none")
+    guidance: float = Field(1.0, ge=1, le=10, description="average: how far beyond its class a sample is drawn, learnt once for all")
+    transport: bool = Field(False, description="pair noise and data of a batch by optimal transport: straighter ways")
+
+
+class Sampling(Fields):
+    """How the flow is followed."""
+
+    steps: int = Field(0, ge=0, le=1000, description="steps from noise to a sample; 0 is as the model was made for")
+    method: Literal["euler", "heun"] = Field("heun", description="of a step; heun looks twice and errs less; an average needs neither")
+    guidance: float = Field(1.0, ge=0, le=8, description="above 1 draws more of the class and less variety; doubles the time")
+    truncation: float = Field(1.0, ge=0.0, le=2.0, description="scales the latent: below 1 is more typical, above 1 more unusual")
+
+
+def paired(x_0: Tensor, x_1: Tensor, y: Tensor | None) -> Tensor:
+    """The noise x_0 (B, ...) in the order in which the sum of |x_0 - x_1|^2 is least, within each class of y (B,)."""
+    from scipy.optimize import linear_sum_assignment
+
+    x_0 = x_0.clone()
+    for group in [torch.arange(len(x_0))] if y is None else [(y == k).nonzero()[:, 0].cpu() for k in y.unique()]:
+        a, b = x_0[group].flatten(1), x_1[group].flatten(1)
+        _, order = linear_sum_assignment((-b @ a.T).float().cpu().numpy())
+        x_0[group] = x_0[group[torch.from_numpy(order)]]
+    return x_0
+
+
+class Model(Promise):
+    """The velocity, as one family. A latent is the noise x_0, of the shape of x."""
+
+    Config, Sampling = Config, Sampling
+    modalities = ("image",)
+    monitor = "velocity"
+    presets: ClassVar = {
+        "cpu": {
+            "about": "a small transformer, many steps; varied, and quick to train",
+            "model": {"width": 128, "depth": 6, "heads": 4, "patch": 4, "steps": 12},
+            "train": {"lr": 1e-3, "beta2": 0.99, "batch": 64, "warmup": 100, "decay": "cosine", "clip": 1.0},
+            "size": 28,
+        },
+        "one-step": {
+            "about": "a small transformer, one step: sliders move live",
+            "model": {"width": 128, "depth": 6, "heads": 4, "patch": 4, "steps": 1, "objective": "average"},
+            "train": {"lr": 1e-3, "beta2": 0.95, "batch": 64, "warmup": 100, "decay": "cosine", "clip": 1.0},
+            "size": 28,
+        },
+        "gpu": {
+            "about": "the published small transformer of 33 million weights",
+            "model": {"width": 384, "depth": 12, "heads": 6, "patch": 2, "steps": 25},
+            "train": {"lr": 2e-4, "batch": 256, "warmup": 1000, "ema": 0.9999, "budget": 400, "clip": 1.0},
+            "size": 32,
+        },
+        "tiny": {
+            "about": "for tests, seconds",
+            "model": {"width": 32, "depth": 2, "heads": 2, "patch": 4, "steps": 2},
+            "train": {"lr": 5e-3, "batch": 16, "ema": 0.9, "budget": 1},
+            "size": 16,
+        },
+    }
+
+    def __init__(self, config: Config, modality: Modality, classes: int):
+        super().__init__()
+        self.config, self.latent = config, modality.shape
+        self.classes = classes if config.conditional else 0
+        self.draft = {} if config.objective == "average" else {"steps": 4, "method": "euler"}
+        self.network = network(config, modality.shape, self.classes, 2 if config.objective == "average" else 1)
+
+    def average(self, x: Tensor, t: Tensor | float, r: Tensor | float, y: Tensor | None) -> Tensor:
+        """x (N, C, S, S) at t, each (N,) or one number -> the mean velocity from t to r; at r = t, and without `average`, that at t.
+
+        y (N,) may be `classes`, which means none."""
+        t, r = (torch.as_tensor(v, dtype=x.dtype, device=x.device).expand(len(x)) for v in (t, r))
+        return self.network(x, torch.stack([t, r - t] if self.config.objective == "average" else [t], 1), y)
+
+    def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        x_1, classes = batch.x, batch.y if self.classes else None
+        n = len(x_1)
+        x_0 = torch.randn(x_1.shape, generator=rng).to(x_1.device)
+        if self.config.transport:
+            x_0 = paired(x_0, x_1, classes)
+        y = dropped(classes, self.classes, self.config.drop, rng)
+        ends = torch.randn(2, n, generator=rng).sigmoid().to(x_1.device)
+        ahead = n - round(AHEAD * n) if self.config.objective == "average" else n  # items from here on look ahead
+        t = torch.cat([ends[0, :ahead], ends[:, ahead:].amin(0)])
+        r = torch.cat([ends[0, :ahead], ends[:, ahead:].amax(0)])
+        x_t = torch.lerp(x_0, x_1, t.view(-1, 1, 1, 1))
+        v = self._target(x_1 - x_0, x_t, t, y)
+        target = v
+        if ahead < n:
+            rest = slice(ahead, n)
+            target = torch.cat([v[:ahead], self._ahead(v[rest], x_t[rest], t[rest], r[rest], None if y is None else y[rest])])
+        errors = (self.average(x_t, t, r, y) - target).square().flatten(1).mean(1)
+        terms = {"velocity": errors[:ahead].mean()}
+        if ahead == n:
+            return terms["velocity"], terms
+        return (errors / (errors.detach() + EVEN)).mean(), terms | {"average": errors[ahead:].mean()}
+
+    @torch.no_grad()
+    def _target(self, v: Tensor, x_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        """The velocity to learn, beyond that of the line by config.guidance where an item has its class (equation 19 of MeanFlow)."""
+        if y is None or self.config.objective == "velocity" or self.config.guidance == 1:
+            return v
+        plain = self.average(x_t, t, t, torch.full_like(y, self.classes))
+        return torch.where((y < self.classes).view(-1, 1, 1, 1), plain + self.config.guidance * (v - plain), v)
+
+    @torch.no_grad()
+    def _ahead(self, v: Tensor, x_t: Tensor, t: Tensor, r: Tensor, y: Tensor | None) -> Tensor:
+        """The mean velocity from t to r by equation 6 of MeanFlow."""
+        _, change = samplers.along(lambda x, t: self.average(x, t, r, y), (x_t, t), (v, torch.ones_like(t)))
+        return v + (r - t).view(-1, 1, 1, 1) * change
+
+    def _follow(self, sampling: Fields, condition: Tensor | None, x: Tensor, times: list[float], on_step=None, settle=None) -> Tensor:
+        """x at times[-1] from x at times[0], as `sampling` has it."""
+
+        def of(y: Tensor | None):
+            return lambda x, t, r=None: self.average(x, t, t if r is None else r, y)
+
+        none = None if condition is None else torch.full_like(condition, self.classes)
+        field = of(None) if condition is None else samplers.guided(of(condition), of(none), sampling.guidance)
+        follow = samplers.hops if self.config.objective == "average" else METHODS[sampling.method]
+        return follow(field, x, times, on_step, settle)
+
+    def sample(self, latents, sampling, condition=None, on_step=None):
+        steps = sampling.steps or self.config.steps
+        return self._follow(sampling, condition, latents * sampling.truncation, grid(0.0, 1.0, steps), on_step).clamp(-1, 1)
+
+    def edit(
+        self,
+        x: Tensor,
+        latents: Tensor,
+        sampling: Fields,
+        condition: Tensor | None = None,
+        strength: float = 1.0,
+        keep: Tensor | None = None,
+        on_step: Callable[[int], None] | None = None,
+    ) -> Tensor:
+        """x (N, C, S, S) noised to t = 1 - strength by the latents, and brought back (SDEdit: Meng et al. 2021, arXiv:2108.01073); where
+        `keep` (N, 1, S, S) is true the way is that of x itself, which the rest then has to fit (RePaint: Lugmayr et al. 2022,
+        arXiv:2201.09865, equation 8)."""
+
+        def known(t: float) -> Tensor:
+            return torch.lerp(latents, x, t)
+
+        latents = latents * sampling.truncation
+        times = grid(1 - strength, 1.0, max(sampling.steps or self.config.steps, EDIT_STEPS))
+        settle = None if keep is None else lambda now, t: torch.where(keep, known(t), now)
+        return self._follow(sampling, condition, known(times[0]), times, on_step, settle).clamp(-1, 1)
+
+    def denoise(self, x: Tensor, sigma: float, condition: Tensor | None = None) -> Tensor:
+        """The mean of the pictures that x (N, C, S, S) may be with noise of deviation `sigma` on them: x_t / t at t = 1 / (1 + sigma)."""
+        t = 1 / (1 + sigma)
+        y = torch.full((len(x),), self.classes, device=x.device) if self.classes and condition is None else condition
+        return (t * x + (1 - t) * self.average(t * x, t, t, y)).clamp(-1, 1)
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x (B, C, S, S) -> the latents mu that flow to them, and logvar, which is -inf: there is but one each (B, C, S, S)."""
+        mu = samplers.heun(lambda x, t: self.average(x, t, t, condition), x, grid(1.0, 0.0, EDIT_STEPS))
+        return mu, torch.full_like(mu, -torch.inf)
+
+    def log_likelihood(self, x: Tensor, rng: torch.Generator, condition: Tensor | None = None, steps: int = 50) -> Tensor:
+        """log p(x) (N,) in nats of x (N, C, S, S) as a density, by the flow from t = 1 to 0, with one probe of signs each."""
+        probe = (2 * torch.randint(0, 2, x.shape, generator=rng) - 1).to(x)
+        return samplers.likelihood(lambda x, t: self.average(x, t, t, condition), x, grid(1.0, 0.0, steps), probe)
+
+
+def grid(start: float, end: float, steps: int) -> list[float]:
+    """The times of so many equal steps from `start` to `end`."""
+    return [start + (end - start) * i / steps for i in range(steps)] + [end]
