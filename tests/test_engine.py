@@ -11,7 +11,7 @@ import pytest
 import torch
 from toys import FAMILIES, tiny, wait_for
 
-from aigc_demo import checkpoint, latent, model, trainer
+from aigc_demo import checkpoint, engine as engines, latent, model, trainer
 from aigc_demo.config import ConfigError
 from aigc_demo.engine import Engine, Request, Superseded
 
@@ -133,7 +133,7 @@ UNFIT = {
     "a label below them": ({"label": -1}, "label: -1 is not a class"),
     "more sliders than directions": ({"sliders": (0.0,) * 1000}, "sliders: 1000 given, the checkpoint has"),
     "a number beyond the latent": ({"numbers": {5000: 1.0}}, "numbers: 5000 is not a position from 0 to"),
-    "a setting that it lacks": ({"sampling": {"steps": 5}}, "sampling.steps: there is no such name"),
+    "a setting that it lacks": ({"sampling": {"temper": 5}}, "sampling.temper: there is no such name"),
     "a setting out of range": ({"sampling": {"truncation": 2.5}}, "sampling.truncation: 2.5 is above 2"),
     "a setting that is not a number": ({"sampling": {"truncation": math.nan}}, "sampling.truncation: nan is not a finite number"),
     "a setting in words": ({"sampling": {"truncation": "much"}}, "sampling.truncation: 'much' is not a number"),
@@ -269,7 +269,8 @@ def test_a_request_that_nobody_overtakes_is_answered(name):
 # Strips
 
 
-def test_a_strip_is_the_travel_of_one_amount(name):
+def test_a_strip_is_the_travel_of_one_amount(name, monkeypatch):
+    monkeypatch.setattr(engines, "STRIP_SECONDS", 60.0)  # on a busy machine too, and of a model that takes steps
     engine = Engine()
     here = Request(name, seed=4, label=2, sliders=(0.0, 1.5), numbers={1: -0.5})
     for axis, change in (
