@@ -140,8 +140,7 @@ def bits(name: str, quick: bool) -> Rows:
     rng = generator("bits")
     x = found.modality.encode(test.items[:n])
     x = x + (torch.rand(x.shape, generator=rng) - 0.5) / 127.5
-    with torch.no_grad():
-        nats = torch.cat([model.log_likelihood(a, rng, y) for a, y in zip(x.split(20), test.labels[:n].split(20), strict=True)])
+    nats = torch.cat([model.log_density(a, rng, y) for a, y in zip(x.split(20), test.labels[:n].split(20), strict=True)])
     per = -nats / (x[0].numel() * math.log(2)) + math.log2(127.5)
     said = f"{name}: bits per dimension, {n} test pictures"
     return [report.row(said, per.mean().item(), "bits"), report.row(f"{said}: standard error", per.std().item() / n**0.5, "bits")]

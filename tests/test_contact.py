@@ -54,8 +54,8 @@ def test_a_sheet_of_directions_shows_each_at_each_amount(made, engine):
             item = engine.draw([Request(made.name, 5, sliders=tuple(sliders), label=3)], name=made)[0].item
             left, top, side = places(image.size, columns, len(found))
             x, y = round((left + (column + 0.5) * side) * PX), round((top + (row + 0.5) * side) * PX)
-            assert dark[y, x]
             expected = item.float().mean(0)[size // 2 - 1 : size // 2 + 1, size // 2 - 1 : size // 2 + 1].mean()
+            assert dark[y, x] or expected > 200, "a picture that is not white itself stands there"
             assert abs(pixels[y - 1 : y + 1, x - 1 : x + 1].mean() - expected) < 60, (row, column)
     said = label.read(data).recipe
     assert (said["checkpoint"], said["digest"], said["seeds"], said["label"]) == (made.name, made.digest, [5], 3)

@@ -53,7 +53,7 @@ def test_samples_of_the_true_denoiser_are_the_datas(method):
     if method == "heun":
         torch.testing.assert_close(x, (SPREAD * z).clamp(-1, 1), atol=5e-3, rtol=0)
         inside = x.abs() < 0.99
-        torch.testing.assert_close(built.encode(x)[0][inside], z[inside], atol=0.25, rtol=0)  # of numbers up to 3, in 18 steps
+        torch.testing.assert_close(built.noise(x)[inside], z[inside], atol=0.25, rtol=0)  # of numbers up to 3, in 18 steps
 
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0])
@@ -65,7 +65,7 @@ def test_denoising_gives_the_mean_of_what_the_picture_may_be(sigma):
 def test_the_likelihood_is_that_of_the_gaussian():
     x = pixels(6)
     exact = torch.distributions.Normal(0, SPREAD).log_prob(x).flatten(1).sum(1)
-    torch.testing.assert_close(gaussian().log_likelihood(x, generator(0), steps=200), exact, atol=0.1, rtol=0)
+    torch.testing.assert_close(gaussian().log_density(x, generator(0), steps=200), exact, atol=0.1, rtol=0)
 
 
 def test_guidance_goes_beyond_the_class():

@@ -55,15 +55,13 @@ def test_the_loss_of_the_true_velocity_is_what_no_network_can_foresee():
     assert found == pytest.approx((1 + SPREAD**2 - foreseen).mean().item(), rel=0.02)
 
 
-def test_samples_of_the_true_velocity_are_the_datas_and_encode_goes_back():
+def test_samples_of_the_true_velocity_are_the_datas_and_there_is_a_way_back():
     built = gaussian()
     z = draw_latents(built.latent, 0, range(8))
     expected = MEAN + SPREAD * z
     x = built.sample(z, built.Sampling(steps=100))
     torch.testing.assert_close(x, expected.clamp(-1, 1), atol=2e-3, rtol=0)
-    mu, logvar = built.encode(expected)
-    torch.testing.assert_close(mu, z, atol=0.2, rtol=0)
-    assert (logvar == -torch.inf).all()
+    torch.testing.assert_close(built.noise(expected), z, atol=0.2, rtol=0)
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.5])
@@ -76,22 +74,23 @@ def test_denoising_gives_the_mean_of_what_the_picture_may_be(sigma):
 def test_the_likelihood_is_that_of_the_gaussian():
     x = MEAN + SPREAD * torch.randn(6, 1, 8, 8, generator=generator(5))
     exact = torch.distributions.Normal(MEAN, SPREAD).log_prob(x).flatten(1).sum(1)
-    torch.testing.assert_close(gaussian().log_likelihood(x, generator(0), steps=200), exact, atol=0.1, rtol=0)
+    torch.testing.assert_close(gaussian().log_density(x, generator(0), steps=200), exact, atol=0.1, rtol=0)
 
 
+@torch.no_grad()
 def test_a_network_s_likelihood_follows_from_its_arguments():
     built = untrained("flow:tiny", Image(16, 1), 3).eval()
     shake(built)
-    batch = items_of(Image(16, 1), 4, 3)
-    first, again, other = (built.log_likelihood(batch.x, generator(k), batch.y, steps=4) for k in (0, 0, 1))
+    batch = items_of(Image(16, 1), 2, 3)
+    first, again, other = (built.log_density(batch.x, generator(k), batch.y, steps=4) for k in (0, 0, 1))
     assert torch.equal(first, again)
     assert first.isfinite().all()
     assert (first != other).all()
-    exact = torch.zeros(4)  # the trace by all unit vectors, for which each probe is an estimate
-    many = torch.stack([built.log_likelihood(batch.x, generator(k), batch.y, steps=4) for k in range(100)])
+    exact = torch.zeros(2)  # the trace by all unit vectors, for which each probe is an estimate
+    many = torch.stack([built.log_density(batch.x, generator(k), batch.y, steps=4) for k in range(50)])
     eye = torch.eye(256).view(256, 1, 16, 16)
     times = flow.grid(1.0, 0.0, 4)
-    for i in range(4):
+    for i in range(2):
         x, y = batch.x[i : i + 1], batch.y[i : i + 1]
 
         def trace(x, t, y=y):
@@ -105,7 +104,7 @@ def test_a_network_s_likelihood_follows_from_its_arguments():
             exact[i] += (b - a) / 2 * (trace(x, a) + trace(there, b))
             x = x + (b - a) / 2 * (v + built.average(there, b, b, y))
         exact[i] += torch.distributions.Normal(0, 1).log_prob(x).sum()
-    assert ((many.mean(0) - exact).abs() < 5 * many.std(0) / 10 + 1e-2).all()
+    assert ((many.mean(0) - exact).abs() < 5 * many.std(0) / 50**0.5 + 1e-2).all()
 
 
 # In one step

@@ -22,6 +22,7 @@ STARTS = 2  # of them a class that are followed
 # class is the one that explains the picture by a likely latent (measured: 95 % of 40 train digits, against 76 % at 0.5); then the pixels.
 ROUNDS = ((40, 1.0), (80, 0.25))
 RATE = 0.1  # Adam's, in standard deviations
+FREE = 30  # numbers: a latent like a picture has one a pixel, and its prior weighs as that of so many, else it would outweigh the pixels
 LIMIT = 9.0  # seconds, after which the best so far is the answer
 
 
@@ -33,7 +34,7 @@ class Match:
     item: Tensor
     rmse: float
     psnr: float
-    encoded: bool  # whether the search began at an encoder's answer
+    encoded: bool  # whether the search began at the answer of an encoder, or of a flow that was followed back
     seconds: float
 
 
@@ -59,7 +60,7 @@ def invert(
     x = modality.encode(item.unsqueeze(0)).to(engine.device)
     labels = [request.label] if request.label is not None else list(range(model.classes))
     search = _Search(engine, model, x)
-    encoded = hasattr(model, "encode")
+    encoded = hasattr(model, "encode") or hasattr(model, "noise")
     z, y = search.encoded(labels) if encoded else search.drawn(labels, request.seed)
     steps, done = sum(n for n, _ in ROUNDS), 0
     for count, search.noise in ROUNDS:
@@ -106,7 +107,8 @@ class _Search:
         for scale in (2, 4):
             if self.x.shape[-1] % scale == 0:
                 errors = errors + F.avg_pool2d(drawn - self.x, scale).square().flatten(1).mean(1)
-        return self.x[0].numel() * errors / (2 * self.noise**2) + z.square().flatten(1).sum(1) / 2, drawn
+        prior = z.square().flatten(1).sum(1) / 2 * (min(1.0, FREE / z[0].numel()) if z.dim() > 2 else 1.0)
+        return self.x[0].numel() * errors / (2 * self.noise**2) + prior, drawn
 
     @torch.no_grad()
     def best(self, z: Tensor, y: Tensor | None, count: int = 1) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -118,11 +120,12 @@ class _Search:
 
     @torch.no_grad()
     def encoded(self, labels: list[int]) -> tuple[Tensor, Tensor | None]:
-        """The encoder's mean for each class."""
+        """The encoder's mean, or the noise that flows to the picture, for each class."""
         y = torch.tensor(labels, device=self.x.device) if labels else None
         with self.engine.turn:
-            mu, _ = self.model.encode(self.x.expand(max(len(labels), 1), -1, -1, -1), y)
-        return mu.clone(), y
+            x = self.x.expand(max(len(labels), 1), -1, -1, -1)
+            z = self.model.encode(x, y)[0] if hasattr(self.model, "encode") else self.model.noise(x, y).clamp(-SPAN, SPAN)
+        return z.clone(), y
 
     def drawn(self, labels: list[int], seed: int) -> tuple[Tensor, Tensor | None]:
         """The best STARTS a class of CANDIDATES random latents."""

@@ -93,11 +93,8 @@ class Atlas:
 
     def why_not(self, found: Checkpoint) -> str:
         """Why a checkpoint has no embedding, in a sentence; "" where it has one."""
-        model = self.engine.warm(found).model
-        if not hasattr(model, "encode"):
+        if not hasattr(self.engine.warm(found).model, "encode"):
             return "this family has no encoder"
-        if len(model.latent) > 1:
-            return "this family's latents are noise, in which like pictures are not near each other"
         return no_test_set(found)
 
     def embedding(self, found: Checkpoint) -> Embedding:

@@ -49,10 +49,10 @@ def own(model: Model, classes: Sequence[str], seed: int = 0, count: int = 1000) 
 @torch.no_grad()
 def reader(model: Model, known: Known) -> Measures | None:
     """What reads the targets, in their standard deviations, off x: ridge regression on the encoder's mean where the model has an encoder
-    that needs no class and gives less than a picture, else on x.
+    that needs no class, else on x.
 
     Targets that cannot be read off items held out are left out; None where none can."""
-    encode = None if model.classes or len(model.latent) > 1 else getattr(model, "encode", None)
+    encode = None if model.classes else getattr(model, "encode", None)
 
     def features(x: Tensor) -> Tensor:
         mean = x if encode is None else torch.cat([encode(part.to(device(model)))[0].float().cpu() for part in x.split(500)])

@@ -71,7 +71,7 @@ class Model(Promise):
         },
         "tiny": {
             "about": "for tests, seconds",
-            "model": {"width": 32, "depth": 2, "heads": 2, "patch": 4, "steps": 4},
+            "model": {"width": 32, "depth": 1, "heads": 2, "patch": 4, "steps": 8},
             "train": {"lr": 5e-3, "batch": 16, "ema": 0.9, "budget": 1},
             "size": 16,
         },
@@ -147,13 +147,13 @@ class Model(Promise):
         y = torch.full((len(x),), self.classes, device=x.device) if self.classes and condition is None else condition
         return self.denoised(x, sigma, y).clamp(-1, 1)
 
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x (B, C, S, S) -> the latents mu that flow to them, and logvar, which is -inf: there is but one each (B, C, S, S)."""
+    def noise(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """x (N, C, S, S) -> the latents (N, C, S, S) that flow to them."""
         sigmas = spaced(HIGH, max(self.config.steps, EDIT_STEPS))[-2::-1]
-        mu = samplers.heun(lambda x, sigma: (x - self.denoised(x, sigma, condition)) / sigma, x, sigmas) / HIGH
-        return mu, torch.full_like(mu, -torch.inf)
+        return samplers.heun(lambda x, sigma: (x - self.denoised(x, sigma, condition)) / sigma, x, sigmas) / HIGH
 
-    def log_likelihood(self, x: Tensor, rng: torch.Generator, condition: Tensor | None = None, steps: int = 50) -> Tensor:
+    @torch.no_grad()
+    def log_density(self, x: Tensor, rng: torch.Generator, condition: Tensor | None = None, steps: int = 50) -> Tensor:
         """log p(x) (N,) in nats of x (N, C, S, S) as a density, by the flow from LOW to HIGH, with one probe of signs each."""
         probe = (2 * torch.randint(0, 2, x.shape, generator=rng) - 1).to(x)
         sigmas = spaced(HIGH, steps)[-2::-1]

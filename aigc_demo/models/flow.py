@@ -87,7 +87,7 @@ class Model(Promise):
         },
         "tiny": {
             "about": "for tests, seconds",
-            "model": {"width": 32, "depth": 2, "heads": 2, "patch": 4, "steps": 2},
+            "model": {"width": 32, "depth": 1, "heads": 2, "patch": 4, "steps": 2},
             "train": {"lr": 5e-3, "batch": 16, "ema": 0.9, "budget": 1},
             "size": 16,
         },
@@ -187,12 +187,12 @@ class Model(Promise):
         y = torch.full((len(x),), self.classes, device=x.device) if self.classes and condition is None else condition
         return (t * x + (1 - t) * self.average(t * x, t, t, y)).clamp(-1, 1)
 
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x (B, C, S, S) -> the latents mu that flow to them, and logvar, which is -inf: there is but one each (B, C, S, S)."""
-        mu = samplers.heun(lambda x, t: self.average(x, t, t, condition), x, grid(1.0, 0.0, EDIT_STEPS))
-        return mu, torch.full_like(mu, -torch.inf)
+    def noise(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """x (N, C, S, S) -> the latents (N, C, S, S) that flow to them."""
+        return samplers.heun(lambda x, t: self.average(x, t, t, condition), x, grid(1.0, 0.0, EDIT_STEPS))
 
-    def log_likelihood(self, x: Tensor, rng: torch.Generator, condition: Tensor | None = None, steps: int = 50) -> Tensor:
+    @torch.no_grad()
+    def log_density(self, x: Tensor, rng: torch.Generator, condition: Tensor | None = None, steps: int = 50) -> Tensor:
         """log p(x) (N,) in nats of x (N, C, S, S) as a density, by the flow from t = 1 to 0, with one probe of signs each."""
         probe = (2 * torch.randint(0, 2, x.shape, generator=rng) - 1).to(x)
         return samplers.likelihood(lambda x, t: self.average(x, t, t, condition), x, grid(1.0, 0.0, steps), probe)
