@@ -60,7 +60,7 @@ class Model(Promise):
         "cpu": {
             "about": "a small transformer that takes noise off; varied, and slow to draw",
             "model": {"width": 128, "depth": 6, "heads": 4, "patch": 4, "steps": 12},
-            "train": {"lr": 1e-3, "beta2": 0.99, "batch": 64, "warmup": 100, "decay": "cosine", "clip": 1.0},
+            "train": {"lr": 1e-3, "beta2": 0.99, "batch": 64, "warmup": 100, "decay": "cosine", "clip": 1.0, "marks": 15},
             "size": 28,
         },
         "gpu": {

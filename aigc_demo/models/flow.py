@@ -69,8 +69,8 @@ class Model(Promise):
     presets: ClassVar = {
         "cpu": {
             "about": "a small transformer, many steps; varied, and quick to train",
-            "model": {"width": 128, "depth": 6, "heads": 4, "patch": 4, "steps": 12},
-            "train": {"lr": 1e-3, "beta2": 0.99, "batch": 64, "warmup": 100, "decay": "cosine", "clip": 1.0},
+            "model": {"width": 128, "depth": 6, "heads": 4, "patch": 4, "steps": 8},
+            "train": {"lr": 1e-3, "beta2": 0.99, "batch": 64, "warmup": 100, "decay": "cosine", "clip": 1.0, "marks": 15},
             "size": 28,
         },
         "one-step": {
