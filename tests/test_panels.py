@@ -209,7 +209,7 @@ def test_a_mask_is_filled_and_nothing_else_changes(visit, site):
     assert label.read(Path(saved.value.path()).read_bytes()).recipe["edit"] == "redraw"
     page.locator(".edit-clear").click()
     file = page.locator(".edit-file input")
-    file.set_input_files({"name": "own.png", "mimeType": "image/png", "buffer": png(64, 64)})
+    file.set_input_files({"name": "own.png", "mimeType": "image/png", "buffer": png(64, 64, (0, 0, 0), (255, 255, 255))})
     page.wait_for_function("() => document.querySelector('.edit-paper').dataset.masked === 'false'")
     page.locator(".edit-go").click()
     page.wait_for_function("() => document.querySelector('.edit-says').textContent.includes('likeness')")
