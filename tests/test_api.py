@@ -68,7 +68,7 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/data_upload": ("zip",),
 }
 UP, DEEP, NOBODY = "../../etc/passwd", "[" * 100_000 + "]" * 100_000, "0" * 32
-DOT = base64.b64encode(png()).decode()  # red and blue: dark
+DARK, DOT = (base64.b64encode(data).decode() for data in (png(), png(16, 16, (0, 0, 0), (255, 255, 255))))  # red and blue are dark
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +290,7 @@ HOSTILE = [
     *[("/explore_restore", ("tiny-autoencoder", "", *bad), "noise: |amount: ") for bad in (("rain",), ("gaussian", 2), ("gaussian", -1))],
     *[("/explore_restore", ("tiny-vae",), "takes no noise off pictures"), ("/explore_restore", (UP,), "is not a name")],
     *[("/explore_edit", ("tiny-flow", text), "picture: ") for text in ("", "no", "A" * 6_000_000, "aGVsbG8=")],
-    *[("/explore_edit", ("tiny-flow", DOT, mask), "mask: ") for mask in ("no", "A" * 6_000_000, "aGVsbG8=", DOT)],
+    *[("/explore_edit", ("tiny-flow", DOT, mask), "mask: ") for mask in ("no", "A" * 6_000_000, "aGVsbG8=", DARK)],
     *[("/explore_edit", ("tiny-flow", DOT, "", strength), "strength: ") for strength in (0, -1, 1.5, 1e300)],
     *[("/explore_edit", ("tiny-flow", DOT, "", 0.5, *more), "label|seed") for more in ((10,), (1, -1), (1, 2**31))],
     ("/explore_edit", ("tiny-vae", DOT), "cannot edit"),

@@ -61,8 +61,11 @@ def endpoints(explore: Explore) -> None:
             label: the class's number, or -1 for none.
             seed: of the noise.
         """
-        asked = Request(checkpoint, seed, label=None if label < 0 else label)
-        return widgets.served(widgets.told(made, explore.engine, asked, picture, mask, strength)[1], f"{checkpoint}-redrawn.png")
+
+        def answer():
+            return made(explore.engine, Request(checkpoint, seed, label=None if label < 0 else label), picture, mask, strength)[1]
+
+        return widgets.served(widgets.told(answer), f"{checkpoint}-redrawn.png")
 
     widgets.endpoint(explore_edit, gr.File(visible=False))
 
