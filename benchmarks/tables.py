@@ -26,6 +26,8 @@ TITLES = {
     "visitors": "Fifty visitors and five browsers at one server",
     "health": "A run's health in one word: runs broken on purpose, and presets as shipped",
     "directions": "Sliders that change one thing each",
+    "gaussians": "25 Gaussians: does a generator leave some out?",
+    "stacked": "Stacked MNIST: which of 1,000 combinations does a generator leave out?",
     "inversion": "Back from a picture: a real digit to its latent",
 }
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import directions, explore, report, tables
+from aigc_demo.data import points
+from benchmarks import directions, explore, gaussians, report, stacked, tables
 
 KEPT = json.loads(report.RESULTS.read_text("utf-8")) if report.RESULTS.exists() else {}
 ROWS = [pytest.param(row, id=f"{name}: {row['name']}") for name, result in KEPT.items() for row in result["rows"]]
@@ -184,3 +185,22 @@ def test_a_named_factor_becomes_the_place_of_its_classes():
     assert [len(p) for p in places] == [1] * 4
     order = [p.pop() for p in places]
     assert order in (sorted(order), sorted(order, reverse=True))
+
+
+def test_a_mode_counts_once_a_sample_is_within_three_sigma():
+    means = torch.tensor(points.GRID)
+    assert gaussians.quality(means) == (25, 100.0)
+    assert gaussians.quality(means[:5].repeat(4, 1)) == (5, 100.0)
+    far = means.clone()
+    far[:10, 0] += 0.16
+    near = means.clone()
+    near[:10, 0] += 0.14
+    assert gaussians.quality(far) == (15, pytest.approx(60))
+    assert gaussians.quality(near) == (25, 100.0)
+
+
+def test_kl_is_nothing_for_equal_shares_and_the_log_of_what_is_missing():
+    assert stacked.spread(torch.arange(1000).repeat(26)) == (1000, pytest.approx(0))
+    assert stacked.spread(torch.arange(100).repeat(26)) == (100, pytest.approx(np.log(10)))
+    drawn = torch.randint(1000, (26_000,), generator=torch.Generator().manual_seed(0))
+    assert stacked.spread(drawn) == (1000, pytest.approx(0.0192, abs=0.002))  # (1000 - 1) / (2 * 26,000)

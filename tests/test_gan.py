@@ -288,14 +288,20 @@ class Plane:
     kind, shape = "points", (2,)
 
 
-@pytest.mark.parametrize("pack", [1, 2])
-def test_the_dense_pair_works_on_points(pack):
-    built = gan.Model(gan.Config(network="mlp", latent=2, hidden=(8, 8), pack=pack, r1=0.1), Plane(), 3)
+@pytest.mark.parametrize(("pack", "waves"), [(1, 0), (2, 0), (2, 3)])
+def test_the_dense_pair_works_on_points(pack, waves):
+    built = gan.Model(gan.Config(network="mlp", latent=2, hidden=(8, 8), pack=pack, waves=waves, r1=0.1), Plane(), 3)
     batch = Batch(torch.randn(6, 2), torch.arange(6) % 3)
     for phase in built.phases():
         assert built.loss(phase, batch, generator(0))[0].isfinite()
     latents = draw_latents(built.latent, 0, range(5))
     assert built.sample(latents, built.Sampling(), torch.zeros(5, dtype=torch.long)).shape == (5, 2)
+
+
+def test_waves_are_sines_and_cosines_of_octaves():
+    seen = gan.Waves(2)(torch.tensor([[0.5, -0.25]]))
+    half = math.sqrt(0.5)
+    torch.testing.assert_close(seen, torch.tensor([[0.5, -0.25, 1.0, -half, 0.0, -1.0, 0.0, half, -1.0, 0.0]]), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(("field", "value"), [("augment", "translation"), ("network", "residual"), ("network", "dcgan")])

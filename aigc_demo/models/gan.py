@@ -37,6 +37,7 @@ class Config(Fields):
     network: Literal["mlp", "dcgan", "dcgan-rgb", "residual"] = Field("dcgan", description="the pair of networks")
     latent: int = Field(100, ge=1, le=1024, description="numbers in one latent")
     hidden: Widths = Field((256, 512), description="mlp: the generator's hidden widths, the discriminator's in reverse")
+    waves: int = Field(0, ge=0, le=10, description="mlp: octaves of waves over x that the discriminator sees beside it, for fine detail")
     width: int = Field(64, ge=4, le=1024, description="convolutions: channels of the discriminator's first layer")
     widest: int = Field(256, ge=4, le=1024, description="residual: most channels of a layer; they double from width at each halving")
     blocks: int = Field(1, ge=1, le=8, description="residual: blocks at each resolution")
@@ -70,6 +71,19 @@ def begin(layer: nn.Module, gain: float = 1.0) -> nn.Module:
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+class Waves(nn.Module):
+    """x (B, n) -> (B, n + 2 octaves n): x, and sines and cosines of pi x, 2 pi x, 4 pi x ... (Tancik et al. 2020, arXiv:2006.10739): of few
+    numbers alone dense layers are slow to learn what differs over a short way."""
+
+    def __init__(self, octaves: int):
+        super().__init__()
+        self.octaves = octaves
+
+    def forward(self, x: Tensor) -> Tensor:
+        turns = torch.cat([math.pi * 2**k * x for k in range(self.octaves)], 1)
+        return torch.cat([x, turns.sin(), turns.cos()], 1)
 
 
 class Residual(nn.Module):
@@ -183,8 +197,9 @@ class Discriminator(nn.Module):
         super().__init__()
         channels, size = config.pack * shape[0], shape[-1]
         if config.network == "mlp":
-            widths = (config.pack * math.prod(shape), *reversed(config.hidden))
-            features, self.features = widths[-1], nn.Sequential(nn.Flatten(), dense(widths, lambda: nn.LeakyReLU(0.2)), nn.LeakyReLU(0.2))
+            widths = (config.pack * math.prod(shape) * (1 + 2 * config.waves), *reversed(config.hidden))
+            seen = [nn.Flatten(), Waves(config.waves)] if config.waves else [nn.Flatten()]
+            features, self.features = widths[-1], nn.Sequential(*seen, dense(widths, lambda: nn.LeakyReLU(0.2)), nn.LeakyReLU(0.2))
         elif config.network == "residual":
             base, widths, depth = stages(config, size)
             layers: list[nn.Module] = [begin(nn.Conv2d(channels, widths[0], 1, bias=False))]
@@ -320,7 +335,15 @@ class Model(Promise):
         },
         "points": {
             "about": "dense layers for points of the plane; a minute",
-            "model": {"network": "mlp", "latent": 2, "hidden": (128, 128, 128), "objective": "relativistic", "r1": 0.01, "r2": 0.01},
+            "model": {
+                "network": "mlp",
+                "latent": 2,
+                "hidden": (128, 128, 128),
+                "waves": 5,
+                "objective": "relativistic",
+                "r1": 0.01,
+                "r2": 0.01,
+            },
             "data": {"source": "grid25"},
             "train": {"lr": 1e-3, "beta1": 0.0, "beta2": 0.99, "batch": 256, "decay": "cosine", "budget": 20},
             "size": 28,
