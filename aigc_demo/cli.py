@@ -527,6 +527,26 @@ def walk(
 
 
 @app.command()
+def mix(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint whose latent has several layers: its name or folder, or a run's name.")],
+    coarse: Annotated[str, typer.Option(metavar="A,B,...", help="The seeds of the rows, whose first layers are taken.")] = "1,2,3",
+    fine: Annotated[str, typer.Option(metavar="A,B,...", help="The seeds of the columns, whose other layers are taken.")] = "4,5,6",
+    level: Annotated[int, typer.Option(help="How many layers are the first ones.")] = 1,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The .png to write.")] = Path("mix.png"),
+    label: Annotated[str, typer.Option("--class", help="A class's name or number, where the model is conditional.")] = "",
+) -> None:
+    """Write a table of mixtures: what is drawn at large of one seed, and how of another."""
+    from . import checkpoint as checkpoints, engine, files
+    from .exploration import walks
+
+    found = checkpoints.find(checkpoint, anywhere=True)
+    here = engine.Request(found.name, label=_label(found, label))
+    sides = [_numbers(name, seeds, int) for name, seeds in (("--coarse", coarse), ("--fine", fine))]
+    files.write_whole(out, walks.mixtures(engine.Engine(), here, *sides, level, found))
+    typer.echo(f"{len(sides[0])} x {len(sides[1])} mixtures of {found.name}: {out}")
+
+
+@app.command()
 def edit(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint of a flow or a diffusion: its name or folder, or a run's name.")],
     picture: Annotated[Path, typer.Argument(help="A picture file.")],

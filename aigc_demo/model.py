@@ -31,7 +31,8 @@ class Model(nn.Module):
     `Config` and `Sampling` are its settings before and after training, `presets` maps a name to {"about": a few words, "model": ...,
     "train": ..., "size": ...} with the published values (`tiny` takes seconds on a CPU), `latent` is the shape of one latent.
     `monitor` names the loss term that falls with quality on held-out items, or is None where no loss does (a GAN's). `draft` holds sampling
-    settings that are good enough where directions are sought among a thousand samples."""
+    settings that are good enough where directions are sought among a thousand samples. `levels` are the sizes of the parts of a flat latent
+    whose layers enter the network one after another, coarse first; () where it enters at once."""
 
     Config: ClassVar[type[Fields]]
     Sampling: ClassVar[type[Fields]]
@@ -42,6 +43,7 @@ class Model(nn.Module):
 
     config: Fields
     latent: tuple[int, ...]
+    levels: tuple[int, ...] = ()
     classes: int
 
     def phases(self) -> dict[str, nn.Module]:

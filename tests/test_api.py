@@ -36,6 +36,7 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/explore_contact": ("checkpoint", "method", "seed", "seeds", "label"),
     "/explore_map": ("checkpoint", "x", "y", "step", "side", "seed", "label"),
     "/explore_walk": ("checkpoint", "seeds", "frames", "fps", "kind", "way", "loop", "label"),
+    "/explore_mix": ("checkpoint", "coarse", "fine", "level", "label"),
     "/explore_invert": ("checkpoint", "picture", "label"),
     "/explore_restore": ("checkpoint", "picture", "noise", "amount", "number"),
     "/explore_edit": ("checkpoint", "picture", "mask", "strength", "label", "seed"),
@@ -381,7 +382,7 @@ def test_every_picture_that_leaves_says_what_made_it(client, endpoint, arguments
 def test_the_pictures_own_functions_answer_junk_with_a_sentence(pad, site, payload):
     own = {"shelf", "open", "live", "strip", "travels", "neighbours", "numbers", "link", "arrive", "save", "command"}
     views = {"map_tile", "map_place", "map_data", "invert", "invert_progress", "pair", "pair_marks", "export_file", "edit"}
-    views |= {"restore", "restore_kinds", "walk_frames", "walk_at", "walk_along", "walk_sum", "walk_film"}
+    views |= {"restore", "restore_kinds", "walk_frames", "walk_at", "walk_along", "walk_sum", "walk_mix", "walk_film"}
     assert set(pad.functions) == own | views
     for function in pad.functions:
         status, answer = pad(function, payload)

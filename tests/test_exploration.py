@@ -10,9 +10,9 @@ import pytest
 import torch
 from hostile import REFUSED, saved
 from PIL import Image, ImageDraw
-from toys import FAMILIES
+from toys import FAMILIES, tiny
 
-from aigc_demo import checkpoint, data, latent
+from aigc_demo import checkpoint, data, latent, trainer
 from aigc_demo.config import ConfigError, Data
 from aigc_demo.data import framing
 from aigc_demo.engine import Engine, Request
@@ -156,6 +156,39 @@ def test_a_film_of_a_walk_is_labelled_and_its_recipe_draws_it_again(made, engine
     drawn = torch.stack([s.item for s in engine.draw(again)]).expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
     middle = shown[:, 8::16, 8::16].astype(int)
     assert np.abs(middle - drawn).max() <= (12 if kind == "mp4" else 0)
+
+
+@pytest.fixture(scope="module")
+def ladder(tmp_path_factory):
+    """A model whose latent has three layers."""
+    folder = tmp_path_factory.mktemp("ladder")
+    small = {"model.width": 4, "model.latent": 3, "model.depth": 2, "name": "ladder-toy"}
+    for _ in trainer.record(tiny("vae:hierarchical", 3, small), folder):
+        pass
+    return checkpoint.read(folder / "checkpoint")
+
+
+def test_a_mixture_has_the_first_layers_of_one_latent_and_the_rest_of_another(ladder, made, engine):
+    levels = engine.warm(ladder).model.levels
+    assert len(levels) == 3
+    assert (sum(levels),) == engine.warm(ladder).model.latent
+    a, b = Request(ladder.name, seed=1), Request(ladder.name, seed=2)
+    za, zb = engine.points([a, b], ladder)
+    for level in (1, 2):
+        mixed = walks.mixture(engine, a, b, level, ladder)
+        (z,) = engine.points([mixed], ladder)
+        start = sum(levels[:level])
+        alike(z[:start], za[:start])
+        alike(z[start:], zb[start:])
+    for wrong in (0, 3, -1):
+        with pytest.raises(ConfigError, match=rf"level: {wrong} is not a number from 1 to 2"):
+            walks.mixture(engine, a, b, wrong, ladder)
+    with Image.open(io.BytesIO(walks.mixtures(engine, a, [1, 2], [3, 4, 5], 1, ladder))) as table:
+        assert table.width > table.height
+    with pytest.raises(ConfigError, match="coarse: a table has 1 to 8 seeds"):
+        walks.mixtures(engine, a, [], [1], 1, ladder)
+    with pytest.raises(ConfigError, match="has one layer"):
+        walks.mixture(engine, Request(made.name), Request(made.name, seed=1), 1)
 
 
 # Maps

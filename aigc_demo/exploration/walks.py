@@ -1,4 +1,4 @@
-"""Walks between requests as frames, each an ordinary request, and as labelled films; and arithmetic on requests."""
+"""Walks between requests as frames, each an ordinary request, and as labelled films; sums of requests, and mixtures of their layers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..provenance import label
 WAYS = ("arc", "line")
 MOST_FRAMES = 1800  # half a minute at 60 a second
 MOST_KEYS = 32
+MOST_MIXED = 8  # seeds on a side of a table of mixtures
 
 
 def walk(
@@ -73,3 +74,30 @@ def analogy(engine: Engine, a: Request, b: Request, c: Request, name: Checkpoint
     c's. Raises as Engine.draw."""
     points = engine.points([replace(r, sampling=c.sampling) for r in (a, b, c)], name)
     return c.pinned(latent.mixed(points, torch.tensor([[1.0, -1.0, 1.0]]))[0])
+
+
+def mixture(engine: Engine, coarse: Request, fine: Request, level: int, name: Checkpoint | None = None) -> Request:
+    """The first `level` layers of one latent and the later ones of another: what is drawn at large of the first, and how of the second
+    (style mixing: Karras et al. 2019, arXiv:1812.04948, section 3.1). Class and all else are the first one's.
+
+    Raises ConfigError where the model's latent has no layers, or not so many, and as Engine.draw."""
+    found = engine.warm(name or coarse.checkpoint)
+    levels = found.model.levels
+    if not levels:
+        raise ConfigError(f"mix: the latent of {found.checkpoint.name} has one layer, so there is nothing to mix it with")
+    if not 1 <= level < len(levels):
+        raise ConfigError(f"level: {level} is not a number from 1 to {len(levels) - 1}")
+    points, start = engine.points([coarse, replace(fine, label=coarse.label, sampling=coarse.sampling)], name), sum(levels[:level])
+    return coarse.pinned(torch.cat([points[0][:start], points[1][start:]]))
+
+
+def mixtures(
+    engine: Engine, here: Request, coarse: Sequence[int], fine: Sequence[int], level: int, name: Checkpoint | None = None
+) -> bytes:
+    """A labelled PNG of the mixtures of seeds, a row for each of `coarse` and a column for each of `fine`; class and settings are those of
+    `here`. Raises as `mixture`, and ConfigError for more than MOST_MIXED seeds on a side."""
+    for side, seeds in (("coarse", coarse), ("fine", fine)):
+        if not 1 <= len(seeds) <= MOST_MIXED:
+            raise ConfigError(f"{side}: a table has 1 to {MOST_MIXED} seeds on a side, not {len(seeds)}")
+    asked = [mixture(engine, replace(here, seed=a), replace(here, seed=b), level, name) for a in coarse for b in fine]
+    return engine.sheet(engine.draw(asked, name=name), len(fine))

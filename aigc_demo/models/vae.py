@@ -207,7 +207,7 @@ class Model(Promise):
             self.start = nn.Sequential(nn.Linear(config.latent + label, seen), nn.Unflatten(1, (top, base, base)))
             self.rungs.extend(Rung(top, config.planes, base) for _ in range(config.depth))
             self.sizes += [config.planes * base * base] * config.depth
-        self.latent = (sum(self.sizes),)
+        self.latent, self.levels = (sum(self.sizes),), tuple(self.sizes) if self.rungs else ()
         self.posterior = nn.Linear(seen + label, 2 * config.latent)
 
     def descend(self, noise: Tensor, condition: Tensor | None, seen: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:

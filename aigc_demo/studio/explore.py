@@ -77,6 +77,7 @@ class Explore:
             "classes": list(c.manifest.classes) if warm.model.classes else [],
             "latent": math.prod(warm.model.latent),
             "numbers": min(MOST_NUMBERS, math.prod(warm.model.latent)),
+            "levels": len(warm.model.levels),
             "edits": hasattr(warm.model, "edit"),
             "effects": [round(e, 5) for e in warm.effects.tolist()],
             "methods": list(warm.methods),

@@ -1,4 +1,4 @@
-"""The view "Walk": from picture to picture, played in the page and written as a labelled film; and arithmetic on three of them."""
+"""The view "Walk": from picture to picture, played in the page and as a labelled film; arithmetic on three of them, two mixed."""
 
 from __future__ import annotations
 
@@ -58,6 +58,13 @@ def functions(explore: Explore) -> list[Callable[[Any], Any]]:
         made = walks.analogy(engine, a, b, c)
         return {"state": state_of(made), "picture": widgets.pixels(maps.thumbnails(engine, [made], SIDE)[0])}
 
+    def walk_mix(payload):
+        """The first layers of one latent and the others of another: the state."""
+        with reading():
+            coarse, fine = (request(key) for key in payload["keys"][:2])
+            level = int(payload["level"])
+        return {"state": state_of(walks.mixture(engine, coarse, fine, level))}
+
     def walk_film(payload):
         """The walk as a film: base64 and a file's name."""
         keys, frames, way, loop = asked(payload)
@@ -66,7 +73,7 @@ def functions(explore: Explore) -> list[Callable[[Any], Any]]:
         data = walks.film(engine, keys, frames, fps, kind, way, loop)
         return {"film": base64.b64encode(data).decode(), "name": f"walk.{kind}"}
 
-    return [walk_frames, walk_at, walk_along, walk_sum, walk_film]
+    return [walk_frames, walk_at, walk_along, walk_sum, walk_mix, walk_film]
 
 
 def endpoints(explore: Explore) -> None:
@@ -101,7 +108,26 @@ def endpoints(explore: Explore) -> None:
 
         return widgets.served(widgets.told(film), f"walk.{kind}")
 
+    def explore_mix(checkpoint: str, coarse: str = "1,2,3", fine: str = "4,5,6", level: int = 1, label: int = -1) -> str:
+        """Mix the layers of latents: a row has the first layers of one seed, a column the others of another (of models with several).
+
+        Args:
+            checkpoint: its name.
+            coarse: the seeds of the rows, with commas between, at most 8.
+            fine: the seeds of the columns, at most 8.
+            level: how many of the first layers come from the row's seed.
+            label: the class's number, or -1 for the first.
+        """
+
+        def sheet():
+            with reading():
+                rows, columns = ([int(seed) for seed in seeds.split(",")] for seeds in (coarse, fine))
+            return walks.mixtures(explore.engine, Request(checkpoint, label=None if label < 0 else label), rows, columns, level)
+
+        return widgets.served(widgets.told(sheet), "mix.png")
+
     widgets.endpoint(explore_walk, gr.File(visible=False))
+    widgets.endpoint(explore_mix, gr.Image(visible=False, format="png"))
 
 
 def _few(frames: int) -> int:

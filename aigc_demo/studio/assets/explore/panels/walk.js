@@ -40,6 +40,7 @@ function layKeys() {
   walkSays(say(keys.length < 2 ? 'walk.none' : 'walk.some', { n: keys.length }));
   for (const selector of ['.walk-play', '.walk-save']) $(selector).disabled = keys.length < 2;
   $('.walk-sum').hidden = keys.length < 3;
+  $('.walk-mix').hidden = about.levels < 2 || keys.length < 2;
   $('.walk-terms').replaceChildren(...keys.slice(0, 3).flatMap((key, k) => {
     const canvas = make('canvas');
     canvas.width = key.canvas.width; canvas.height = key.canvas.height;
@@ -102,6 +103,7 @@ async function save() {
 for (const [selector, key] of Object.entries({
   '.walk-add': 'walk.add', '.walk-random': 'walk.random', '.walk-clear': 'walk.clear', '.walk-way-name': 'walk.way', '.walk-seconds-name': 'walk.seconds', '.walk-fps-name': 'walk.fps',
   '.walk-check span': 'walk.loop', '.walk-play': 'walk.play', '.walk-save': 'walk.save', '.walk-along-name': 'walk.along', '.walk-along': 'walk.ends', '.walk-add-up': 'walk.sum',
+  '.walk-level-name': 'walk.level', '.walk-mixed': 'walk.mix',
 })) $(selector).textContent = say(key);
 $('.walk-keys').setAttribute('aria-label', say('walk.keys'));
 $('.walk-terms').setAttribute('aria-label', say('walk.sum'));
@@ -129,6 +131,11 @@ $('.walk-add-up').addEventListener('click', async () => {
   paint($('.walk-result'), answer.picture);
   setState(answer.state);
 });
+$('.walk-mixed').addEventListener('click', async () => {
+  const answer = await server.walk_mix({ keys: keys.slice(0, 2).map((key) => key.state), level: Number($('[name=walk-level]').value) });
+  if (answer.error) return complain(answer.error);
+  setState(answer.state);
+});
 for (const name of ['walk-way', 'walk-seconds', 'walk-fps', 'walk-loop']) $(`[name=${name}]`).addEventListener('change', halt);
 
 let walked = '';
@@ -136,6 +143,7 @@ function enterWalk() {
   if (walked === about.name) return;
   walked = about.name;
   keys = [];
+  options('walk-level', Array.from({ length: Math.max(0, about.levels - 1) }, (_, k) => [k + 1, say('walk.layers', { n: k + 1, of: about.levels })]));
   options('walk-slider', about.effects.map((_, k) => [k, called(k)]));
   layKeys();
 }
