@@ -276,7 +276,8 @@ def test_a_picture_that_the_model_drew_is_found_again(made, engine):
     match = inversion.invert(engine, Request(made.name, label=6), drawn.item, lambda done, item: seen.append((done, item)))
     (blank,) = engine.draw([Request(made.name, seed=99, label=6)])
     before = (blank.item.float() - drawn.item.float()).square().mean().sqrt().item()
-    assert match.rmse < min(3, before)
+    slow = len(engine.warm(made.name).model.latent) > 1  # a model that takes steps has time for a few rounds only
+    assert match.rmse < (before / 4 if slow else min(3, before))
     assert match.psnr == pytest.approx(20 * math.log10(255 / match.rmse), abs=0.01)
     assert match.request.label == 6
     (again,) = engine.draw([match.request])
