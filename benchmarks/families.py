@@ -14,6 +14,8 @@ Each row is measured as shared/PROTOCOLS.md has it, on the shipped checkpoints; 
 - Training speed at 32 x 32 RGB, batch 64: images/s of the preset `cpu` in the trainer's own step, beside a plain loop of DDPM (Ho et al.
   2020) on this program's U-Net with 2.6 million weights; alternating, medians.
 
+How likely a `vae` finds test pictures is a question of its own: benchmarks.likelihood.
+
 --quick takes a fifth of the samples and one seed."""
 
 from __future__ import annotations

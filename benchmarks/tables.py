@@ -28,6 +28,7 @@ TITLES = {
     "directions": "Sliders that change one thing each",
     "gaussians": "25 Gaussians: does a generator leave some out?",
     "stacked": "Stacked MNIST: which of 1,000 combinations does a generator leave out?",
+    "likelihood": "How likely a VAE finds digits that it has not seen",
     "inversion": "Back from a picture: a real digit to its latent",
 }
 
