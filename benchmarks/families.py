@@ -153,7 +153,7 @@ class Ddpm:
 
     def __init__(self, x: Tensor):
         torch.manual_seed(0)
-        self.x, self.net = x, UNet(tuple(x.shape[1:]), 0, 48, (1, 2, 2), 2)
+        self.x, self.net = x, UNet(tuple(x.shape[1:]), 0, 40, (1, 2, 2), 2)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), 2e-4)
         self.kept = torch.linspace(1e-4, 0.02, STEPS).neg().add(1).cumprod(0)
 
