@@ -24,7 +24,7 @@ function unmask() { where.clearRect(0, 0, mask.width, mask.height); masked = fal
 
 function takeHere() {                       // the picture on the left, as it is now
   source = make('canvas', { width: hero.width, height: hero.height });
-  source.getContext('2d').drawImage(hero, 0, 0);
+  source.getContext('2d', { alpha: false }).drawImage(hero, 0, 0);
   unmask();
 }
 
