@@ -85,7 +85,7 @@ class Model(Promise):
 
     def denoised(self, x: Tensor, sigma: Tensor | float, y: Tensor | None) -> Tensor:
         """D(x; sigma): x (N, C, S, S) at noise sigma, (N,) or one number -> the mean x_0 it may come from. y may be `classes`, for none."""
-        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand(len(x))
+        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand(x.shape[0])
         across, data = sigma.view(-1, 1, 1, 1), self.config.sigma_data
         root = (across**2 + data**2).sqrt()
         return data**2 / root**2 * x + across * data / root * self.network(x / root, sigma.log()[:, None] / 4, y)

@@ -104,7 +104,7 @@ class Model(Promise):
         """x (N, C, S, S) at t, each (N,) or one number -> the mean velocity from t to r; at r = t, and without `average`, that at t.
 
         y (N,) may be `classes`, which means none."""
-        t, r = (torch.as_tensor(v, dtype=x.dtype, device=x.device).expand(len(x)) for v in (t, r))
+        t, r = (torch.as_tensor(v, dtype=x.dtype, device=x.device).expand(x.shape[0]) for v in (t, r))
         return self.network(x, torch.stack([t, r - t] if self.config.objective == "average" else [t], 1), y)
 
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
