@@ -322,19 +322,19 @@ class Model(Promise):
             "size": 64,
         },
         "modern": {
-            "about": "residual, without normalisation; keeps the variety of the data",
+            "about": "residual, without normalisation (R3GAN); varied, and slow on a CPU",
             "model": {**MODERN, "width": 32, "widest": 128},
             "train": {"lr": 2e-4, "beta1": 0.0, "beta2": 0.99, "batch": 64, "decay": "cosine"},
             "size": 32,
         },
         "modern-gpu": {
-            "about": "the same, thirty times as large, for a GPU and hours",
+            "about": "the same, thirty times as large, for a GPU and hours; not tried yet",
             "model": {**MODERN, "width": 384, "widest": 384, "blocks": 2},
             "train": {"lr": 2e-4, "beta1": 0.0, "beta2": 0.99, "batch": 512, "decay": "cosine", "budget": 200},
             "size": 32,
         },
         "points": {
-            "about": "dense layers for points of the plane; a minute",
+            "about": "dense layers for points of the plane; a minute or two",
             "model": {
                 "network": "mlp",
                 "latent": 2,
