@@ -79,6 +79,7 @@ class Explore:
             "numbers": min(MOST_NUMBERS, math.prod(warm.model.latent)),
             "levels": len(warm.model.levels),
             "edits": hasattr(warm.model, "edit"),
+            "restores": hasattr(warm.model, "restore"),
             "effects": [round(e, 5) for e in warm.effects.tolist()],
             "methods": list(warm.methods),
             "names": list(warm.names),

@@ -40,4 +40,4 @@ $('.restore-amount').replaceChildren(amount);
 kinds.addEventListener('change', ask);
 $('.restore-another').addEventListener('click', () => { picture = ''; number += 1; ask(); });
 $('.restore-file input').addEventListener('change', (event) => { if (event.target.files[0]) take(event.target.files[0]); event.target.value = ''; });
-panels.push({ id: 'restore', word: 'restore', show: enter, opened: enter, take });
+panels.push({ id: 'restore', word: 'restore', fits: () => about.restores, show: enter, opened: enter, take });
