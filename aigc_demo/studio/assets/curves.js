@@ -123,15 +123,16 @@ function charts(box, ask, several) {
       }
       return found;
     }
-    const terms = [...new Set(runs.flatMap(({ id }) => Object.entries(known.get(id)?.charts || {}).flatMap(([part, c]) => c.names.map((n) => `${part}/${n}`))))];
-    terms.sort((a, b) => b.startsWith('held-out') - a.startsWith('held-out'));
-    if (!terms.includes(settings.term)) settings.term = terms[0] || '';
+    const shared = new Map();    // term -> how many of the runs have it; what most of them have is shown until somebody chooses
+    for (const { id } of runs) for (const [part, c] of Object.entries(known.get(id)?.charts || {})) for (const n of c.names) shared.set(`${part}/${n}`, (shared.get(`${part}/${n}`) || 0) + 1);
+    const terms = [...shared.keys()].sort((a, b) => shared.get(b) - shared.get(a) || b.startsWith('held-out') - a.startsWith('held-out'));
+    const term = shared.has(settings.term) ? settings.term : terms[0] || '';
     if (choice.dataset.terms !== String(terms)) {
       choice.dataset.terms = String(terms);
       choice.replaceChildren(...terms.map((t) => { const o = make('option', '', t.slice(t.indexOf('/') + 1)); o.value = t; return o; }));
     }
-    choice.value = settings.term;
-    const [part, name] = [settings.term.slice(0, settings.term.indexOf('/')), settings.term.slice(settings.term.indexOf('/') + 1)];
+    choice.value = term;
+    const [part, name] = [term.slice(0, term.indexOf('/')), term.slice(term.indexOf('/') + 1)];
     const lines = runs.flatMap((run) => { const c = known.get(run.id)?.charts[part]; return c && c.names.includes(name) ? [line(c, name, run.name, part)] : []; });
     if (lines.some((l) => l.xs.length > 1)) found.runs = { heading: name, lines, part };
     return found;
