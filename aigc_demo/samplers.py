@@ -83,8 +83,7 @@ def shuffled(latents: Tensor) -> Callable[[int], Tensor]:
         rng = torch.Generator().manual_seed(i)
         flat = latents.flatten(1)
         order = torch.randperm(flat.shape[1], generator=rng).to(latents.device)
-        signs = (2 * torch.randint(0, 2, (flat.shape[1],), generator=rng) - 1).to(latents)
-        return (flat[:, order] * signs).view_as(latents)
+        return (flat[:, order] * signs(flat.shape[1:], rng).to(latents)).view_as(latents)
 
     return noise
 
@@ -100,6 +99,16 @@ def guided(conditional: Callable[..., Tensor], unconditional: Callable[..., Tens
         return plain + scale * (conditional(x, *times) - plain)
 
     return field
+
+
+def of_class(of: Callable[[Tensor | None], Callable[..., Tensor]], y: Tensor | None, none: int, scale: float) -> Callable[..., Tensor]:
+    """The field of(y) of classes y (N,), `guided` by that of the class `none`; of(None) without classes."""
+    return of(None) if y is None else guided(of(y), of(torch.full_like(y, none)), scale)
+
+
+def signs(shape: Sequence[int], rng: torch.Generator) -> Tensor:
+    """1 or -1 each, as likely (*shape), of int64 on the CPU."""
+    return 2 * torch.randint(0, 2, tuple(shape), generator=rng) - 1
 
 
 def along(field: Callable[..., Tensor], at: tuple[Tensor, ...], way: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:

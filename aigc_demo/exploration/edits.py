@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,6 +14,7 @@ from ..engine import Engine, Request
 from ..modality import BadItem, Modality
 from ..model import Model, draw_latents
 from ..provenance import label
+from .inversion import decibels
 
 WHITE = 128  # of 255: a pixel of a mask that is at least so light is redrawn
 
@@ -114,5 +114,4 @@ def _class(model: Model, request: Request, engine: Engine) -> Tensor | None:
 
 def _edit(made: Tensor, original: Tensor, recipe: dict) -> Edit:
     apart = (made.int() - original.int()).abs()
-    rmse = apart.float().square().mean().sqrt().item()
-    return Edit(made, original, recipe, (apart > 1).float().mean().item(), 20 * math.log10(255 / max(rmse, 1e-3)))
+    return Edit(made, original, recipe, (apart > 1).float().mean().item(), decibels(apart.float().square().mean().sqrt().item()))

@@ -107,8 +107,7 @@ class Model(Promise):
         def of(y: Tensor | None):
             return lambda x, sigma: self.denoised(x, sigma, y)
 
-        none = None if condition is None else torch.full_like(condition, self.classes)
-        denoiser = of(None) if condition is None else samplers.guided(of(condition), of(none), sampling.guidance)
+        denoiser = samplers.of_class(of, condition, self.classes, sampling.guidance)
         if sampling.method == "ancestral":
             return samplers.ancestral(denoiser, x, sigmas, samplers.shuffled(latents), on_step, settle)
         follow = samplers.euler if sampling.method == "euler" else samplers.heun
@@ -155,6 +154,6 @@ class Model(Promise):
     @torch.no_grad()
     def log_density(self, x: Tensor, rng: torch.Generator, condition: Tensor | None = None, steps: int = 50) -> Tensor:
         """log p(x) (N,) in nats of x (N, C, S, S) as a density, by the flow from LOW to HIGH, with one probe of signs each."""
-        probe = (2 * torch.randint(0, 2, x.shape, generator=rng) - 1).to(x)
+        probe = samplers.signs(x.shape, rng).to(x)
         sigmas = spaced(HIGH, steps)[-2::-1]
         return samplers.likelihood(lambda x, sigma: (x - self.denoised(x, sigma, condition)) / sigma, x, sigmas, probe, HIGH)

@@ -150,8 +150,7 @@ class Model(Promise):
         def of(y: Tensor | None):
             return lambda x, t, r=None: self.average(x, t, t if r is None else r, y)
 
-        none = None if condition is None else torch.full_like(condition, self.classes)
-        field = of(None) if condition is None else samplers.guided(of(condition), of(none), sampling.guidance)
+        field = samplers.of_class(of, condition, self.classes, sampling.guidance)
         follow = samplers.hops if self.config.objective == "average" else METHODS[sampling.method]
         return follow(field, x, times, on_step, settle)
 
@@ -194,7 +193,7 @@ class Model(Promise):
     @torch.no_grad()
     def log_density(self, x: Tensor, rng: torch.Generator, condition: Tensor | None = None, steps: int = 50) -> Tensor:
         """log p(x) (N,) in nats of x (N, C, S, S) as a density, by the flow from t = 1 to 0, with one probe of signs each."""
-        probe = (2 * torch.randint(0, 2, x.shape, generator=rng) - 1).to(x)
+        probe = samplers.signs(x.shape, rng).to(x)
         return samplers.likelihood(lambda x, t: self.average(x, t, t, condition), x, grid(1.0, 0.0, steps), probe)
 
 
