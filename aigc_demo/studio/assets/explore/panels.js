@@ -47,3 +47,26 @@ function layTabs() {
   });
   choose(panels[0].id);
 }
+
+// -- what views with a sheet of paper share
+
+const LONGEST = 768;                      // pixels of a photo's longer side that are sent
+
+function onCanvas(canvas, event) {        // where on a canvas a finger is, in its own pixels
+  const box = canvas.getBoundingClientRect(), scale = canvas.width / box.width;
+  return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
+}
+
+async function photoOf(file, smoothing = 'low') {   // a canvas with the photo on white; null, and said, where it cannot be read
+  let image;
+  try { image = await createImageBitmap(file); } catch { complain(say('invert.unreadable', { name: file.name })); return null; }
+  complain('');
+  const scale = Math.min(1, LONGEST / Math.max(image.width, image.height));
+  const photo = make('canvas', { width: Math.max(1, Math.round(image.width * scale)), height: Math.max(1, Math.round(image.height * scale)) });
+  const pen = photo.getContext('2d', { alpha: false });
+  pen.imageSmoothingQuality = smoothing;
+  pen.fillStyle = '#fff';
+  pen.fillRect(0, 0, photo.width, photo.height);
+  pen.drawImage(image, 0, 0, photo.width, photo.height);
+  return photo;
+}

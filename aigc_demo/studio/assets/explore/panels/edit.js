@@ -1,7 +1,7 @@
 // -- the view "Redraw": a picture, a mask that is painted on it, and what the model makes of it
 
 const paper = $('.edit-paper'), ink = paper.getContext('2d', { alpha: false });
-const BRUSH = 44, LONGEST = 768;           // of 280; pixels of a photo's longer side that are sent
+const BRUSH = 44;                           // of 280
 const mask = make('canvas', { width: paper.width, height: paper.height }), where = mask.getContext('2d');
 let source = null, masked = false, stroke = null, busy = false, made = null;
 
@@ -29,19 +29,13 @@ function takeHere() {                       // the picture on the left, as it is
 }
 
 async function take(file) {
-  let image;
-  try { image = await createImageBitmap(file); } catch { return complain(say('invert.unreadable', { name: file.name })); }
-  complain('');
-  const scale = Math.min(1, LONGEST / Math.max(image.width, image.height));
-  source = make('canvas', { width: Math.max(1, Math.round(image.width * scale)), height: Math.max(1, Math.round(image.height * scale)) });
-  const pen = source.getContext('2d', { alpha: false });
-  pen.fillStyle = '#fff';
-  pen.fillRect(0, 0, source.width, source.height);
-  pen.drawImage(image, 0, 0, source.width, source.height);
+  const read = await photoOf(file);
+  if (!read) return;
+  source = read;
   unmask();
 }
 
-const onPaper = (event) => { const box = paper.getBoundingClientRect(), scale = paper.width / box.width; return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale]; };
+const onPaper = (event) => onCanvas(paper, event);
 
 function paintTo(x, y) {
   Object.assign(where, { lineWidth: BRUSH, lineCap: 'round', lineJoin: 'round', strokeStyle: '#fff' });

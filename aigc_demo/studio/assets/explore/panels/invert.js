@@ -1,7 +1,7 @@
 // -- the view "From a picture": a sheet of paper to draw on or to drop a photo on, and the search for its latent
 
 const paper = $('canvas.paper'), ink = paper.getContext('2d', { alpha: false });
-const PEN = 22, LONGEST = 768;           // of 280: as thick as MNIST's strokes once scaled; pixels of a photo's longer side that are sent
+const PEN = 22;                           // of 280: as thick as MNIST's strokes once scaled
 let erasing = false, stroke = null, photo = null, searching = false;
 
 function clean() {
@@ -11,7 +11,7 @@ function clean() {
   paper.dataset.drawn = '';
 }
 
-const onPaper = (event) => { const box = paper.getBoundingClientRect(), scale = paper.width / box.width; return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale]; };
+const onPaper = (event) => onCanvas(paper, event);
 
 function drawTo(x, y) {
   if (photo) clean();
@@ -29,16 +29,9 @@ paper.addEventListener('pointermove', (event) => { if (stroke) for (const one of
 for (const kind of ['pointerup', 'pointercancel']) paper.addEventListener(kind, () => { stroke = null; });
 
 async function take(file) {
-  let image;
-  try { image = await createImageBitmap(file); } catch { return complain(say('invert.unreadable', { name: file.name })); }
-  complain('');
-  const scale = Math.min(1, LONGEST / Math.max(image.width, image.height));
-  photo = make('canvas', { width: Math.max(1, Math.round(image.width * scale)), height: Math.max(1, Math.round(image.height * scale)) });
-  const pen = photo.getContext('2d', { alpha: false });
-  pen.imageSmoothingQuality = 'high';
-  pen.fillStyle = '#fff';
-  pen.fillRect(0, 0, photo.width, photo.height);
-  pen.drawImage(image, 0, 0, photo.width, photo.height);
+  const read = await photoOf(file, 'high');
+  if (!read) return;
+  photo = read;
   const side = Math.min(photo.width, photo.height);   // the middle square is what is read
   ink.fillStyle = '#fff';
   ink.fillRect(0, 0, paper.width, paper.height);
