@@ -26,10 +26,12 @@ class Fields(BaseModel):
 
 
 class Network(Fields):
-    """A network from pictures to pictures of the same shape: what the families that draw step by step have in common."""
+    """A network from x to what has the same shape: what the families that draw step by step have in common."""
 
-    network: Literal["transformer", "unet"] = Field("transformer", description="patches and attention, the quick one, or convolutions")
-    width: int = Field(128, ge=8, le=2048, description="numbers a patch; U-Net: channels at the full size")
+    network: Literal["transformer", "unet", "mlp"] = Field(
+        "transformer", description="patches and attention, the quick one, or convolutions; mlp is for points"
+    )
+    width: int = Field(128, ge=8, le=2048, description="numbers a patch, or a layer; U-Net: channels at the full size")
     depth: int = Field(6, ge=1, le=64, description="blocks; U-Net: at each scale")
     patch: int = Field(4, ge=1, le=64, description="transformer: side of a patch in pixels; smaller is finer and slower")
     heads: int = Field(4, ge=1, le=64, description="transformer: parts that attention looks with")

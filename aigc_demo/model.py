@@ -29,7 +29,8 @@ class Model(nn.Module):
     """What a family's file defines, as a class named `Model`.
 
     `Config` and `Sampling` are its settings before and after training, `presets` maps a name to {"about": a few words, "model": ...,
-    "train": ..., "size": ...} with the published values (`tiny` takes seconds on a CPU), `latent` is the shape of one latent.
+    "train": ..., "size": ...} with the published values (`tiny` takes seconds on a CPU), `latent` is the shape of one latent. `breakages`
+    are ways to break a training on purpose that only this family has, by name, as the changes that `plan` takes.
     `monitor` names the loss term that falls with quality on held-out items, or is None where no loss does (a GAN's). `draft` holds sampling
     settings that are good enough where directions are sought among a thousand samples. `levels` are the sizes of the parts of a flat latent
     whose layers enter the network one after another, coarse first; () where it enters at once."""
@@ -39,6 +40,7 @@ class Model(nn.Module):
     modalities: ClassVar[tuple[str, ...]]
     presets: ClassVar[dict[str, dict[str, Any]]]
     monitor: ClassVar[str | None] = None
+    breakages: ClassVar[dict[str, dict[str, Any]]] = {}
     draft: Mapping[str, Any] = {}
 
     config: Fields
@@ -121,6 +123,16 @@ def about(preset: str) -> str:
     """The few words that tell a person what `family:preset` is for."""
     name, _, chosen = preset.partition(":")
     return family(name).presets[chosen].get("about", "")
+
+
+def breakages(preset: str) -> dict[str, dict[str, Any]]:
+    """Ways to break a training of `family:preset` on purpose, by name: for each the changes that `plan` takes. Raises as `plan`."""
+    run = plan(preset)
+    usual = {
+        "learning rate too high": {"train.lr": min(10.0, 50 * run.train.lr)},
+        "fifty items": {"data.limit": 100, "data.validation": 0.5},
+    }
+    return usual | family(run.family).breakages
 
 
 def plan(preset: str, changes: Mapping[str, Any] | None = None) -> Run:
@@ -208,7 +220,7 @@ def memory(run: Run) -> int | None:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     kind = family(run.family)
-    if kind.modalities[0] != "image":
+    if kind.modalities[0] != "image" or "data" in kind.presets.get(run.preset, {}):  # a set of its own is not of pictures
         return None
     size = run.data.size or kind.presets.get(run.preset, {}).get("size", 32)
     kept: dict[int, int] = {}

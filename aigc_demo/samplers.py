@@ -106,6 +106,11 @@ def of_class(of: Callable[[Tensor | None], Callable[..., Tensor]], y: Tensor | N
     return of(None) if y is None else guided(of(y), of(torch.full_like(y, none)), scale)
 
 
+def across(t: Tensor, x: Tensor) -> Tensor:
+    """t (N,) as (N, 1, ...), to go with x (N, ...)."""
+    return t.view(-1, *[1] * (x.dim() - 1))
+
+
 def signs(shape: Sequence[int], rng: torch.Generator) -> Tensor:
     """1 or -1 each, as likely (*shape), of int64 on the CPU."""
     return 2 * torch.randint(0, 2, tuple(shape), generator=rng) - 1

@@ -21,7 +21,6 @@ from typing import Any
 
 from . import explore, page, report, static_page
 
-NAMES = ("mnist-dcgan", "mnist-vae", "fashion-dcgan", "digits-mlp")
 AWAY = (0, 80)  # ms of latency
 STOPS = 61
 TOUCH = """async (limit) => {  // until the strip of a slider that is pressed is there, after a new seed
@@ -130,11 +129,14 @@ def measure(name: str, visitor: Any, quick: bool) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measures, and says."""
+    from aigc_demo import checkpoint, files
+
     asked = report.options(__doc__)
+    names = [c.name for c in checkpoint.shelf(files.shipped()) if c.manifest.modality["kind"] == "image"]
     rows = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home, page.browser() as chromium:
         with page.serve(Path(home), *page.APP) as server:
-            for name in NAMES:
+            for name in names:
                 report.say(name)
                 visitor = page.visit(chromium, server.url)
                 rows += measure(name, visitor, asked.quick)

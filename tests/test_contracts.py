@@ -39,6 +39,15 @@ def small_presets():
     return [(p, SMALL[model.family(p.split(":")[0]).modalities[0]]) for p in model.presets()]
 
 
+@pytest.mark.parametrize("preset", model.presets())
+def test_every_way_to_break_a_preset_is_a_run(preset):
+    ways = model.breakages(preset)
+    assert {"learning rate too high", "fifty items"} <= set(ways)
+    for changes in ways.values():
+        broken = model.plan(preset, changes)
+        assert model.changed(broken) == changes
+
+
 # The promise
 
 
@@ -86,14 +95,14 @@ def test_a_sample_has_the_modalitys_shape_and_range_and_does_not_depend_on_its_b
     assert whole.shape == (n, *modality.shape)
     assert whole.isfinite().all()
     assert whole.abs().max() <= 1 + 1e-5
-    assert (whole[0] - whole[1]).abs().max() > 1e-3, "two latents draw two samples"
+    assert (whole - whole[:1]).abs().max() > 1e-3, "other latents draw other samples"
     for other, same in ((alone, whole), (mixed, whole[order])):
         torch.testing.assert_close(other, same, atol=1e-4, rtol=0)
         assert (modality.decode(other).int() - modality.decode(same).int()).abs().max() <= 1
     if built.classes:
         with torch.inference_mode():
             changed = built.sample(latents, sampling, (condition + 1) % built.classes)
-        assert (changed - whole).abs().flatten(1).max(1).values.min() > 1e-4, "the class is drawn"
+        assert (changed - whole).abs().flatten(1).max(1).values.median() > 1e-4, "the class is drawn"  # of two numbers both may be clipped
 
 
 def shake(built):

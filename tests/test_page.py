@@ -666,6 +666,24 @@ def test_a_setting_that_cannot_be_used_is_one_sentence(visit, site):
     assert set((site.home / "runs").iterdir()) == runs
 
 
+def test_a_preset_brings_its_own_set_and_can_be_broken_on_purpose(visit, site):
+    page = in_train(visit())
+    unfold(page, "The command that does the same")
+
+    def commands(line):
+        page.wait_for_function("(line) => document.querySelector('#train-command .cm-content')?.textContent === line", arg=line)
+
+    choose(page, "Kind of model", "gan:points")
+    commands("aigc train gan:points --minutes 1")
+    choose(page, "Break it on purpose", "hardly learns")
+    commands("aigc train gan:points --minutes 1 --set model.discriminator_rate=0.02")
+    unfold(page, "More settings")
+    unfold(page, "All settings")
+    page.wait_for_function("() => document.querySelector('[aria-label=\"model.discriminator_rate\"]')?.value === '0.02'")
+    choose(page, "Kind of model", "vae:tiny")
+    commands("aigc train vae:tiny --minutes 1 --data digits")
+
+
 def test_a_small_grid_is_trained_and_compared(visit, site):
     page = in_train(visit())
     choose(page, "Kind of model", "vae:tiny")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from toys import tiny
+from toys import FAMILIES, tiny
 
-from aigc_demo import checkpoint, config, data, engine, modality, trainer
+from aigc_demo import checkpoint, config, data, engine, modality, model, trainer
 from aigc_demo.data import points
 from aigc_demo.modalities.points import DATA, PAPER, SAMPLES, SIDE, Modality
 
@@ -163,6 +163,26 @@ def test_a_run_on_points_trains_shows_and_is_sampled(home):
     assert Image.open(io.BytesIO(drawing.sheet(samples))).size == (SIDE, SIDE)
     again = drawing.draw([engine.Request.of(modality.recipe_of(drawing.file(samples[3])))])[0]
     torch.testing.assert_close(again.item, samples[3].item, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("family", [f for f in FAMILIES if "points" in model.family(f).modalities])
+def test_every_family_draws_near_the_points_it_learns_from(family):
+    sizes = {"model.hidden": [64, 64]} if "hidden" in model.family(family).Config.model_fields else {"model.width": 32, "model.depth": 2}
+    changes = {"data.source": "moons", "data.size": 0, "data.limit": 4000, "train.batch": 256, "train.lr": 4e-3, "train.ema": 0.9, **sizes}
+    made = trainer.Trainer(tiny(f"{family}:points", 100, changes))
+    sheet, before = made.look()
+    for progress in trainer.train(made):
+        assert all(map(math.isfinite, progress.terms.values()))
+    after, found = made.look()
+    assert found["distance"] < 0.5 * before["distance"]
+    assert after.shape == sheet.shape == (SIDE, 3 * SIDE + 8, 3)
+    assert not np.array_equal(sheet[:, -SIDE:], after[:, -SIDE:]), "the surface moves"
+
+
+@pytest.mark.parametrize("preset", ["flow:cpu", "diffusion:cpu", "vae:conv", "autoencoder:plain", "gan:dcgan"])
+def test_a_network_for_pictures_refuses_points_and_names_the_one_that_takes_them(preset):
+    with pytest.raises(config.ConfigError, match="mlp"):
+        model.build(model.plan(preset, {"data.source": "ring"}), PLANE, 0)
 
 
 def test_a_run_on_points_goes_on_bit_for_bit():

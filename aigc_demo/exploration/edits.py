@@ -100,6 +100,8 @@ def _model(engine: Engine, request: Request, item: Tensor, name: Checkpoint | No
     warm = engine.warm(name or request.checkpoint)
     if not hasattr(warm.model, "edit"):
         raise ConfigError(f"{request.checkpoint}: a {warm.checkpoint.manifest.run.family} cannot edit; take a flow or a diffusion")
+    if len(warm.model.latent) != 3:
+        raise ConfigError(f"{request.checkpoint}: it draws {warm.checkpoint.modality.kind}, and only pictures are edited")
     if item.shape != warm.checkpoint.modality.shape:
         raise ConfigError(f"picture: of shape {tuple(item.shape)}, and the model draws {tuple(warm.checkpoint.modality.shape)}")
     return warm.model, warm.checkpoint

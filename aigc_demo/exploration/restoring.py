@@ -38,7 +38,7 @@ class Restored(NamedTuple):
 def noises(engine: Engine, found: Checkpoint) -> tuple[str, ...]:
     """The kinds of noise that a checkpoint takes off. Raises ConfigError for a family that takes off none."""
     model = engine.warm(found).model
-    if not hasattr(model, "restore"):
+    if not hasattr(model, "restore") or len(found.modality.shape) != 3:
         raise ConfigError(f"restore: {found.name} is a {found.manifest.run.family}, which takes no noise off pictures; an autoencoder does")
     return model.noises
 

@@ -78,7 +78,7 @@ class Model(Promise):
     """Encoder, decoder and the Gaussians of its codes, as one family."""
 
     Config, Sampling = Config, Sampling
-    modalities = ("image",)
+    modalities = ("image", "points")
     monitor = "loss"
     noises: ClassVar = tuple(NOISES)
     presets: ClassVar = {
@@ -112,6 +112,13 @@ class Model(Promise):
             "train": {"lr": 1e-3, "batch": 256, "decay": "cosine", "budget": 100},
             "size": 64,
         },
+        "points": {
+            "about": "points of the plane to one number and back: a curve through them",
+            "model": {"network": "mlp", "latent": 1, "hidden": (128, 128, 64), "noise": "gaussian", "amount": 0.05},
+            "data": {"source": "moons"},
+            "train": {"lr": 1e-3, "batch": 256, "decay": "cosine", "budget": 10},
+            "size": 28,
+        },
         "tiny": {
             "about": "for tests, seconds",
             "model": {"network": "mlp", "latent": 8, "hidden": (128,), "noise": "gaussian", "amount": 0.2},
@@ -124,6 +131,8 @@ class Model(Promise):
         super().__init__()
         self.config, self.latent, self.shape = config, (config.latent,), modality.shape
         self.classes = classes if config.conditional else 0
+        if len(self.shape) != 3 and (config.network != "mlp" or config.noise not in ("none", "gaussian")):
+            raise ValueError(f"model.network: {modality.kind} need mlp, and model.noise none or gaussian")
         if config.network == "mlp":
             pixels = math.prod(self.shape)
             self.encoder = nn.Sequential(nn.Flatten(), dense((pixels, *config.hidden, config.latent), nn.SiLU))
@@ -162,7 +171,7 @@ class Model(Promise):
 
     def noisy(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """x as the encoder sees it in training."""
-        amount = self.config.amount * torch.rand(len(x), 1, 1, 1, generator=rng).to(x.device)
+        amount = self.config.amount * torch.rand(len(x), *[1] * (x.dim() - 1), generator=rng).to(x.device)
         if self.config.noise != "any":
             return self.spoilt(x, self.config.noise, amount, rng)
         which = torch.randint(len(NOISES), (len(x),), generator=rng).to(x.device)
@@ -201,6 +210,10 @@ class Model(Promise):
     def which(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """The Gaussian of each: that of its class, or the one that there is."""
         return condition if self.classes else torch.zeros(len(x), dtype=torch.int64, device=x.device)
+
+    def surface(self, x: Tensor) -> Tensor | None:
+        """How near each x (N, *shape) is to what is drawn of its code, less than 0."""
+        return -(self.decoder(self.code(x)) - x).flatten(1).norm(dim=1)
 
     def sample(self, latents, sampling, condition=None, on_step=None):
         y = self.which(latents, condition)

@@ -24,6 +24,7 @@ from ..nets.denoising import network
 
 LOW, HIGH, RHO = 0.002, 80.0, 7.0  # sigma_min, sigma_max and the spacing of the steps between them
 P_MEAN, P_STD = -1.2, 1.2
+SHOWN = 0.05  # the noise of the denoiser that is shown
 EDIT_STEPS = 18  # at least: a picture is joined to what is kept of another step by step
 
 
@@ -53,7 +54,7 @@ class Model(Promise):
     """The denoiser, as one family. A latent is the noise over sigma_max, of the shape of x."""
 
     Config, Sampling = Config, Sampling
-    modalities = ("image",)
+    modalities = ("image", "points")
     monitor = "loss"
     draft: ClassVar = {"steps": 6, "method": "euler"}
     presets: ClassVar = {
@@ -68,6 +69,13 @@ class Model(Promise):
             "model": {"network": "unet", "width": 128, "scales": (1, 2, 2, 2), "depth": 2, "steps": 18},
             "train": {"lr": 2e-4, "batch": 128, "warmup": 5000, "ema": 0.9999, "budget": 400, "clip": 1.0},
             "size": 32,
+        },
+        "points": {
+            "about": "points of the plane, and where each is pulled to; a minute",
+            "model": {"network": "mlp", "width": 128, "depth": 4, "steps": 18},
+            "data": {"source": "moons"},
+            "train": {"lr": 2e-3, "batch": 256, "decay": "cosine", "budget": 10},
+            "size": 28,
         },
         "tiny": {
             "about": "for tests, seconds",
@@ -84,9 +92,9 @@ class Model(Promise):
         self.network = network(config, modality.shape, self.classes)
 
     def denoised(self, x: Tensor, sigma: Tensor | float, y: Tensor | None) -> Tensor:
-        """D(x; sigma): x (N, C, S, S) at noise sigma, (N,) or one number -> the mean x_0 it may come from. y may be `classes`, for none."""
+        """D(x; sigma): x (N, *shape) at noise sigma, (N,) or one number -> the mean x_0 it may come from. y may be `classes`, for none."""
         sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand(x.shape[0])
-        across, data = sigma.view(-1, 1, 1, 1), self.config.sigma_data
+        across, data = samplers.across(sigma, x), self.config.sigma_data
         root = (across**2 + data**2).sqrt()
         return data**2 / root**2 * x + across * data / root * self.network(x / root, sigma.log()[:, None] / 4, y)
 
@@ -95,9 +103,13 @@ class Model(Promise):
         sigma = (P_MEAN + P_STD * torch.randn(len(x_0), generator=rng)).exp().to(x_0.device)
         noise = torch.randn(x_0.shape, generator=rng).to(x_0.device)
         y = dropped(batch.y if self.classes else None, self.classes, self.config.drop, rng)
-        errors = (self.denoised(x_0 + sigma.view(-1, 1, 1, 1) * noise, sigma, y) - x_0).square().flatten(1).mean(1)
+        errors = (self.denoised(x_0 + samplers.across(sigma, x_0) * noise, sigma, y) - x_0).square().flatten(1).mean(1)
         loss = ((sigma**2 + data**2) / (sigma * data) ** 2 * errors).mean()
         return loss, {"loss": loss}
+
+    def surface(self, x: Tensor) -> Tensor | None:
+        """How near each x (N, *shape) is to the mean of what it may be with noise SHOWN on it, less than 0; without classes."""
+        return None if self.classes else -(self.denoised(x, SHOWN, None) - x).flatten(1).norm(dim=1)
 
     def _follow(
         self, sampling: Fields, condition: Tensor | None, x: Tensor, sigmas: list[float], latents: Tensor, on_step=None, settle=None

@@ -27,6 +27,7 @@ from ..nets.denoising import network
 METHODS = {"euler": samplers.euler, "heun": samplers.heun}
 AHEAD = 0.25  # average: share of a batch that looks ahead, r > t; the rest learns the velocity, r = t (table 1a of MeanFlow)
 EVEN = 1e-3  # average: an item's error is divided by itself and this much, so that no item outweighs the rest (equation 22)
+SHOWN = 0.95  # the time of the velocity that is shown: nearly all noise is gone
 EDIT_STEPS = 16  # at least: a picture is joined to what is kept of another step by step
 
 
@@ -64,7 +65,7 @@ class Model(Promise):
     """The velocity, as one family. A latent is the noise x_0, of the shape of x."""
 
     Config, Sampling = Config, Sampling
-    modalities = ("image",)
+    modalities = ("image", "points")
     monitor = "velocity"
     presets: ClassVar = {
         "cpu": {
@@ -85,6 +86,13 @@ class Model(Promise):
             "train": {"lr": 2e-4, "batch": 256, "warmup": 1000, "ema": 0.9999, "budget": 400, "clip": 1.0},
             "size": 32,
         },
+        "points": {
+            "about": "points of the plane, and the velocity that carries them; a minute",
+            "model": {"network": "mlp", "width": 128, "depth": 4, "steps": 16},
+            "data": {"source": "moons"},
+            "train": {"lr": 2e-3, "batch": 256, "decay": "cosine", "budget": 10},
+            "size": 28,
+        },
         "tiny": {
             "about": "for tests, seconds",
             "model": {"width": 32, "depth": 1, "heads": 2, "patch": 4, "steps": 2},
@@ -101,7 +109,7 @@ class Model(Promise):
         self.network = network(config, modality.shape, self.classes, 2 if config.objective == "average" else 1)
 
     def average(self, x: Tensor, t: Tensor | float, r: Tensor | float, y: Tensor | None) -> Tensor:
-        """x (N, C, S, S) at t, each (N,) or one number -> the mean velocity from t to r; at r = t, and without `average`, that at t.
+        """x (N, *shape) at t, each (N,) or one number -> the mean velocity from t to r; at r = t, and without `average`, that at t.
 
         y (N,) may be `classes`, which means none."""
         t, r = (torch.as_tensor(v, dtype=x.dtype, device=x.device).expand(x.shape[0]) for v in (t, r))
@@ -118,7 +126,7 @@ class Model(Promise):
         ahead = n - round(AHEAD * n) if self.config.objective == "average" else n  # items from here on look ahead
         t = torch.cat([ends[0, :ahead], ends[:, ahead:].amin(0)])
         r = torch.cat([ends[0, :ahead], ends[:, ahead:].amax(0)])
-        x_t = torch.lerp(x_0, x_1, t.view(-1, 1, 1, 1))
+        x_t = torch.lerp(x_0, x_1, samplers.across(t, x_1))
         v = self._target(x_1 - x_0, x_t, t, y)
         target = v
         if ahead < n:
@@ -136,13 +144,17 @@ class Model(Promise):
         if y is None or self.config.objective == "velocity" or self.config.guidance == 1:
             return v
         plain = self.average(x_t, t, t, torch.full_like(y, self.classes))
-        return torch.where((y < self.classes).view(-1, 1, 1, 1), plain + self.config.guidance * (v - plain), v)
+        return torch.where(samplers.across(y < self.classes, v), plain + self.config.guidance * (v - plain), v)
 
     @torch.no_grad()
     def _ahead(self, v: Tensor, x_t: Tensor, t: Tensor, r: Tensor, y: Tensor | None) -> Tensor:
         """The mean velocity from t to r by equation 6 of MeanFlow."""
         _, change = samplers.along(lambda x, t: self.average(x, t, r, y), (x_t, t), (v, torch.ones_like(t)))
-        return v + (r - t).view(-1, 1, 1, 1) * change
+        return v + samplers.across(r - t, v) * change
+
+    def surface(self, x: Tensor) -> Tensor | None:
+        """How near each x (N, *shape) is to where the flow at SHOWN would carry it, less than 0; without classes."""
+        return None if self.classes else -self.average(x, SHOWN, SHOWN, None).flatten(1).norm(dim=1)
 
     def _follow(self, sampling: Fields, condition: Tensor | None, x: Tensor, times: list[float], on_step=None, settle=None) -> Tensor:
         """x at times[-1] from x at times[0], as `sampling` has it."""

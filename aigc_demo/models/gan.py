@@ -296,6 +296,10 @@ class Model(Promise):
 
     Config, Sampling = Config, Sampling
     modalities = ("image", "points")
+    breakages: ClassVar = {
+        "discriminator too strong": {"model.discriminator_rate": 20.0},
+        "discriminator too weak": {"model.discriminator_rate": 0.02},
+    }
     presets: ClassVar = {
         "mlp": {
             "about": "dense layers; quick, and rough",

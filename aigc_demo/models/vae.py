@@ -48,7 +48,7 @@ class Config(Fields):
     free_bits: float = Field(0.0, ge=0, le=100, description="nats that each latent layer may hold without a price")
     importance: int = Field(1, ge=1, le=512, description="latents drawn for each item; 2 or more train the importance-weighted bound")
     likelihood: Literal["auto", "bernoulli", "gaussian"] = Field(
-        "auto", description="of the pixels; auto is Bernoulli for grey, Gaussian for colour"
+        "auto", description="of the pixels; auto is Bernoulli for grey, Gaussian for colour and for points"
     )
     conditional: bool = Field(True, description="learn to draw a chosen class, where the data has classes")
 
@@ -118,8 +118,9 @@ class Model(Promise):
     """Encoder and decoder, as one family."""
 
     Config, Sampling = Config, Sampling
-    modalities = ("image",)
+    modalities = ("image", "points")
     monitor = "loss"
+    breakages: ClassVar = {"nothing into the latent": {"model.beta": 50.0}}
     presets: ClassVar = {
         "mlp": {
             "about": "dense layers; quick, and soft",
@@ -163,6 +164,13 @@ class Model(Promise):
             "train": {"lr": 1e-3, "batch": 256, "decay": "cosine", "clip": 100.0, "warmup": 500, "budget": 400},
             "size": 28,
         },
+        "points": {
+            "about": "points of the plane, and their likelihood; seconds",
+            "model": {"network": "mlp", "latent": 2, "hidden": (128, 128)},
+            "data": {"source": "moons"},
+            "train": {"lr": 1e-3, "batch": 256, "decay": "cosine", "budget": 10},
+            "size": 28,
+        },
         "tiny": {
             "about": "for tests, seconds",
             "model": {"network": "conv", "latent": 4, "width": 4},
@@ -175,10 +183,14 @@ class Model(Promise):
         super().__init__()
         if config.importance > 1 and config.free_bits:
             raise ValueError(f"model.free_bits: {config.free_bits:g} needs model.importance 1: of more draws, no KL term is computed")
-        channels, size, _ = self.shape = modality.shape
+        self.shape = modality.shape
+        if config.network != "mlp" and len(self.shape) != 3:
+            raise ValueError(f"model.network: {config.network} is of convolutions, and these are {modality.kind}: mlp works on them")
         self.config, self.classes = config, classes if config.conditional else 0
-        self.likelihood = ("bernoulli" if channels == 1 else "gaussian") if config.likelihood == "auto" else config.likelihood
-        self.log_sigma = nn.Parameter(torch.zeros(())) if self.likelihood == "gaussian" else None
+        grey = len(self.shape) == 3 and self.shape[0] == 1
+        self.likelihood = ("bernoulli" if grey else "gaussian") if config.likelihood == "auto" else config.likelihood
+        start = 0.0 if len(self.shape) == 3 else -2.0  # of few numbers the KL term would win before a deviation of 1 had shrunk
+        self.log_sigma = nn.Parameter(torch.tensor(start)) if self.likelihood == "gaussian" else None
         self.embed = nn.Embedding(self.classes, 16) if self.classes else None
         label = 16 if self.classes else 0
         # x -> features -> what the encoder saw; z_1 and the label -> start -> h; h and z_l -> a rung -> h; h -> decoder -> p(x|z)
@@ -195,6 +207,7 @@ class Model(Promise):
             self.features, self.decoder = halved(self.shape, config.width), doubled(config.latent + label, self.shape, config.width)
         else:
             # C x s x s -> w x s/2 x s/2 -> 2w x s/4 x s/4, halved on to 2w x b x b with b from 4 to 7, and back
+            channels, size, _ = self.shape
             base, halvings = pyramid(size)
             if not halvings:
                 raise ValueError(f"data.size: {size} is below 8, the least of a ladder")
@@ -282,6 +295,13 @@ class Model(Promise):
         mu, logvar = self.encode(batch.x, batch.y if self.classes else None)
         in_use = (mu.var(0, unbiased=False) > 0.01).float().mean()
         return {"information": divergence(mu, logvar), "in use": in_use}
+
+    def surface(self, x: Tensor) -> Tensor | None:
+        """log p(x, z) - log q(z|x) in nats at z = mu(x) of each x (N, *shape), without a class."""
+        if self.classes:
+            return None
+        h, z, _, logvar = self.descend(torch.zeros(len(x), *self.latent, device=x.device), None, self.features(x))
+        return self.log_p(x, self.decoder(h)) + log_ratio(torch.zeros_like(z), z, logvar)
 
     def sample(self, latents, sampling, condition=None, on_step=None):
         out = self.decode(latents * sampling.truncation, condition)

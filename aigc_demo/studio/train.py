@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,12 @@ class Train:
         if source not in names:
             raise ConfigError(config.unknown(f"data.source {source[:60]!r}", names))
         return source
+
+    def fitting(self, preset: str, source: str) -> str:
+        """The set to offer for a preset: its own where it has one, else the one chosen, unless that is another preset's own."""
+        own = model.plan(preset).data.source
+        usual = config.Data().source
+        return own if own != usual or source in {model.plan(p).data.source for p in model.presets()} else source
 
     def keep(self, path: str) -> str:
         """Keeps an uploaded zip under the hash of its bytes; returns the source's name."""
@@ -152,13 +159,16 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
                     label=t("train.unit"),
                     min_width=100,
                 )
+            broken = gr.Dropdown(
+                [(t("train.break.none"), "")], value="", label=t("train.break"), info=t("train.break.about"), elem_id="train-break"
+            )
             begin = gr.Button(t("train.start"), variant="primary", elem_id="train-start")
             others = gr.Dropdown([], label=t("train.runs"), visible=False, elem_id="train-runs")
             with gr.Accordion(t("train.more"), open=False, elem_classes="fold"):
 
-                @gr.render(inputs=[preset])
-                def rest(chosen: str):
-                    _fields(chosen, changes, t, tell)
+                @gr.render(inputs=[preset, broken])
+                def rest(chosen: str, how: str):
+                    _fields(chosen, model.breakages(chosen).get(how, {}), changes, t, tell)
 
                 over = gr.Textbox("", label=t("train.over"), info=t("train.over.about"), lines=1, elem_id="train-over")
 
@@ -226,6 +236,11 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
         says = words.say(request, "train.proof.same" if found["same"] else "train.proof.differ")
         return f"{says}\n\n`{found['straight']}`\n\n`{found['paused']}`"
 
+    def settle(chosen: str, now: str, request: gr.Request):
+        """What belongs to a preset that has been chosen: its own set, where it has one, and the ways to break it, none of them taken."""
+        ways = [(words.say(request, f"train.break.{way}"), way) for way in ("none", *model.breakages(chosen))]
+        return gr.Dropdown([(says, "" if way == "none" else way) for says, way in ways], value=""), train.fitting(chosen, now), {}
+
     quiet = runs.QUIET
     check = {**quiet, "show_progress": "full", "show_progress_on": [proof], "concurrency_limit": 1, "concurrency_id": "check"}
     prove.click(prove_it, preset, proof, **check)
@@ -252,20 +267,22 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
     form = [source, preset, budget, unit, changes, over]
     tell.update(fn=_line(train), inputs=form, outputs=command, **widgets.LIVE)
     gr.on([source.change, budget.change, unit.change, over.change], **tell)
-    preset.change(dict, None, changes, **quiet).then(**tell)
+    preset.change(settle, [preset, source], [broken, source, changes], **quiet).then(**tell)
+    broken.input(lambda chosen, how: model.breakages(chosen).get(how, {}), [preset, broken], changes, **quiet).then(**tell)
     _endpoints(train)
     view.moments.endpoints()
     return view
 
 
-def _fields(chosen: str, changes: gr.State, t: gr.I18n, tell: dict[str, Any]) -> None:
-    """The settings of a preset; a changed one goes into `changes`, one set back to the preset's value goes out, and then `tell` is run."""
+def _fields(chosen: str, begun: dict[str, Any], changes: gr.State, t: gr.I18n, tell: dict[str, Any]) -> None:
+    """The settings of a preset, those of `begun` with other values to begin with; a changed one goes into `changes`, one set back to the
+    preset's value goes out, and then `tell` is run."""
     found = {s.name: s for s in model.settings(model.plan(chosen)) if s.name not in ASKED}
 
     def show(names: list[str]) -> None:
         with gr.Column(elem_classes="fields"):
             for name in names:
-                shown = widgets.field(found[name], name)
+                shown = widgets.field(replace(found[name], default=begun.get(name, found[name].default)), name)
 
                 def note(now: Any, noted: dict, name: str = name, preset_value: Any = found[name].default) -> dict:
                     return {k: v for k, v in noted.items() if k != name} | ({} if now == preset_value or now is None else {name: now})
