@@ -27,13 +27,14 @@ from .latent import Directions
 from .modality import Modality
 from .model import Model, build, changed
 
-CONFIG, WEIGHTS, CARD, LOG, SAMPLES, DIRECTIONS = (
+CONFIG, WEIGHTS, CARD, LOG, SAMPLES, DIRECTIONS, TRACE = (
     "config.json",
     "model.safetensors",
     "README.md",
     "log.jsonl",
     "samples.webp",
     "directions.safetensors",
+    "trace.safetensors",
 )
 LARGEST_CONFIG, LARGEST_WEIGHTS = 1 << 20, 4 << 30  # bytes
 LONGEST_NAME = 64  # characters of a direction's name
@@ -124,7 +125,7 @@ def command(run: Run) -> str:
     """The line that repeats `run`."""
     import shlex
 
-    flags = {"data.source": "--data", "name": "--name", "seed": "--seed", "device": "--device"}
+    flags = {"data.source": "--data", "name": "--name", "base": "--from", "seed": "--seed", "device": "--device"}
     words = ["aigc", "train", f"{run.family}:{run.preset}"]
     changes = changed(run)
     changes.setdefault("data.source", run.data.source)
@@ -138,9 +139,9 @@ def command(run: Run) -> str:
 
 
 def shown(run: Run) -> Run:
-    """`run` as strangers may read it: a folder or zip that it learns from by its name, not by where it lies on this machine."""
-    name = run.data.source.replace("\\", "/").rstrip("/").rpartition("/")[2] or "data"
-    return run.model_copy(update={"data": run.data.model_copy(update={"source": name})})
+    """`run` as strangers may read it: what it learns and goes on from by their names, not by where they lie on this machine."""
+    source, base = (path.replace("\\", "/").rstrip("/").rpartition("/")[2] for path in (run.data.source, run.base))
+    return run.model_copy(update={"data": run.data.model_copy(update={"source": source or "data"}), "base": base})
 
 
 def save(
@@ -295,6 +296,19 @@ def read_directions(checkpoint: Checkpoint) -> Directions | None:
     if not fits or not all(_words(texts, len(effects)) for texts in (methods, names)):
         return None
     return Directions(vectors, effects, tuple(methods), tuple(names))
+
+
+def read_trace(checkpoint: Checkpoint) -> dict[str, Tensor] | None:
+    """What is kept of the text that the weights were trained on, to know its runs again (data.copies); None where nothing that can be
+    used is."""
+    try:
+        with safetensors.safe_open(checkpoint.path / TRACE, "pt") as f:
+            found = {k: f.get_tensor(k) for k in ("bits", "window")}
+    except (OSError, safetensors.SafetensorError, ValueError):
+        return None
+    bits, window = found["bits"], found["window"]
+    fits = bits.dtype == torch.uint8 and bits.dim() == 1 and len(bits).bit_count() == 1 and window.shape == (1,)
+    return found if fits and not window.is_floating_point() and 1 <= int(window) <= 1000 else None
 
 
 def _words(texts: Any, count: int) -> bool:

@@ -104,6 +104,9 @@ def train(
     name: Annotated[str, typer.Option(help="The run's name.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "",
     resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with this run from its last save.")] = "",
+    from_: Annotated[
+        str, typer.Option("--from", metavar="CHECKPOINT", help="Fine-tune it on --data: its settings, a tenth of its rate, early stopping.")
+    ] = "",
     to: Annotated[Path | None, typer.Option(help="Also put the finished checkpoint into this folder.")] = None,
     settings: Annotated[bool, typer.Option("--settings", help="Show the settings with their limits, and train nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line instead of a progress bar.")] = False,
@@ -116,17 +119,22 @@ def train(
 
     rank = int(os.environ.get("RANK", 0))
     if resume:
-        if preset or set or data or name or device or settings or any(v is not None for v in (epochs, steps, minutes, seed)):
+        if preset or set or from_ or data or name or device or settings or any(v is not None for v in (epochs, steps, minutes, seed)):
             raise ConfigError("--resume: goes on with the run as it was; leave out the preset and the settings")
         folder = jobs.find(resume)
     else:
         from . import model
 
+        tuned = {}
+        if from_:
+            if preset:
+                raise ConfigError("--from: goes on with the checkpoint's own preset; leave the preset out")
+            preset, tuned = _tuned(from_)
         if not preset:
             raise ConfigError(f"name a preset: {', '.join(model.presets())}")
         given = {"data.source": data, "name": name or (to.name if to else ""), "device": device, "seed": seed}
         budgets = {"epochs": epochs, "steps": steps, "minutes": minutes}
-        run = _placed(model.plan(preset, _changes(set or [], budgets, given)))
+        run = _placed(model.plan(preset, tuned | _changes(set or [], budgets, given)))
         if settings:
             return _settings(run)
         folder = jobs.create(run) if rank == 0 else files.runs() / f".rank-{rank}"
@@ -303,6 +311,18 @@ def _changes(settings: list[str], budgets: dict[str, float | None], given: dict[
     return changes | {k: v for k, v in given.items() if v not in ("", None)}
 
 
+def _tuned(name: str) -> tuple[str, dict[str, Any]]:
+    """The preset of a checkpoint, and the changes to it of a run that fine-tunes it. Raises CheckpointError."""
+    from . import checkpoint as checkpoints
+
+    found = checkpoints.find(name, anywhere=True)
+    known = found.manifest.run
+    learnt = {f"model.{k}": v for k, v in known.model.items()} | {"data.size": known.data.size}
+    learnt |= {f"train.{k}": getattr(known.train, k) for k in ("batch", "ema", "clip", "weight_decay")}
+    at = str(found.path.absolute()) if Path(name).exists() else name
+    return found.preset, {**learnt, "base": at, "train.lr": known.train.lr / 10, "train.patience": 3, "train.marks": 20}
+
+
 def _placed(run):
     """`run` with the folder or zip that it learns from as an absolute path, so that it goes on from any folder."""
     from . import data
@@ -328,9 +348,13 @@ def _work(run, folder: Path, stop: Callable[[], str], quiet: bool, as_json: bool
     from . import jobs, trainer
 
     main, told, end, last = int(os.environ.get("RANK", 0)) == 0, 0.0, "", ""
+    before: dict[str, list[float]] = {}  # of a fine-tuned model, on what it knew first: at the start and now
     with _bar(quiet or as_json or not main) as show:
         for seen in trainer.record(run, folder, stop, lambda done, of: show(0, f"reading {done:,} of {of:,}")):
             end = seen.end
+            for k, v in seen.terms.items():
+                if k.startswith("first "):
+                    before[k] = [before.get(k, [v])[0], v]
             if isinstance(stop, jobs.Orders):
                 stop.reached(seen.step)
             terms = "  ".join(f"{k} {v:.4g}" for k, v in seen.terms.items() if not k.startswith("held-out"))
@@ -353,6 +377,8 @@ def _work(run, folder: Path, stop: Callable[[], str], quiet: bool, as_json: bool
                 left = "" if seen.left is None else f", about {_span(seen.left)} left"
                 jobs.report(folder, "running", f"{last}Step {seen.step:,}, {seen.rate:,.0f} items a second{left}.", left=seen.left)
                 told = time.monotonic()
+    for k, (first, now) in before.items() if main and not (quiet or as_json) else ():
+        typer.echo(f"on held-out items of what it learnt first: {k.removeprefix('first ')} {first:.4f} before, {now:.4f} after")
     return end
 
 
@@ -448,8 +474,9 @@ def sample(
         raise ConfigError("checkpoint: name one (aigc list shows them), or a file with --recipe")
     found = checkpoints.find(checkpoint, anywhere=True)
     chosen = _label(found, label)
-    if out.suffix and out.suffix.lower() != ".png":
-        raise ConfigError(f"--out: {out} is neither a .png nor a folder")
+    own = f".{found.modality.suffix}"
+    if out.suffix and out.suffix.lower() not in ((".png", own) if n == 1 else (".png",)):
+        raise ConfigError(f"--out: {out} is neither a .png nor a folder" + (f", nor one {own} file" if own != ".png" else ""))
     moves = {k - 1: v for k, v in _pairs("--slider", slider)}
     where = tuple(_numbers("--place", place, float)) if place else None
     kind = engine.Engine(device="cpu")
@@ -475,11 +502,11 @@ def sample(
         for i in range(0, n, 256):
             made += kind.draw(requests[i : i + 256], name=found)
             show(len(made) / n, f"{len(made):,} of {n:,}")
-    if out.suffix.lower() == ".png":
-        files.write_whole(out, kind.file(made[0]) if n == 1 else kind.sheet(made, columns))
+    if out.suffix:
+        files.write_whole(out, kind.file(made[0]) if n == 1 and out.suffix.lower() == own else kind.sheet(made, columns))
     else:
         for s in made:
-            files.write_whole(out / f"{s.request.seed}-{s.request.index:06d}.png", kind.file(s))
+            files.write_whole(out / f"{s.request.seed}-{s.request.index:06d}{own}", kind.file(s))
     typer.echo(
         json.dumps({"out": str(out), "n": n, "seed": seed, "checkpoint": found.name, "digest": found.digest})
         if as_json
@@ -649,14 +676,20 @@ def evaluate(
     items: Annotated[int, typer.Option(min=2, help="Items that get all of them; the others get 50 and the mean difference.")] = 100,
     limit: Annotated[int, typer.Option(min=0, help="Score at most so many items, drawn by the seed; 0 is the whole test part.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Every draw follows from it.")] = 0,
+    crops: Annotated[bool, typer.Option("--crops", help="Of a text: also nanoGPT's way of scoring, by 200 batches of 64 windows.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Tell how likely a model finds a test set (nats an item, by importance sampling), with its error and a trivial baseline."""
+    """Tell how likely a model finds a test set (nats an item, by importance sampling), with its error and a trivial baseline.
+
+    Of a text: nats a character of its held-out end, every character once, beside counting (a Kneser-Ney of the 5 characters before)."""
     from . import checkpoint as checkpoints, data as sets, engine
     from .config import Data, check
     from .evaluation import likelihood
 
     found = checkpoints.find(checkpoint, anywhere=True)
+    if found.modality.kind == "text":
+        _evaluate_text(found, data, crops, seed, as_json)
+        return
     source, modality = data or found.manifest.run.data.source, found.modality
     spec = check(Data, {"source": source, "size": modality.size, "channels": modality.channels}, "data.")
     test, train = sets.load(spec, seed, part="test").limit(limit, seed), sets.load(spec, seed)
@@ -669,6 +702,87 @@ def evaluate(
     part = "all of them" if seen.whole == seen.items else f"{seen.whole:,} of them (else 50, corrected: known to ± {seen.short:.2f})"
     typer.echo(f"-log p(x) = {seen.nats:.2f} ± {seen.error:.2f} nats: {seen.items:,} test items of {source}, {seen.protocol};")
     typer.echo(f"{seen.samples:,} importance samples for {part}; independent pixels: {seen.trivial:.2f} nats")
+
+
+def _evaluate_text(found, source: str, crops: bool, seed: int, as_json: bool) -> None:
+    """Scores the held-out end of a text, the checkpoint's own where none is named."""
+    from . import data as sets, engine
+    from .evaluation import texts
+
+    run = found.manifest.run
+    spec = run.data.model_copy(update={"source": source}) if source else run.data
+    kind = engine.Engine()
+    warm = kind.warm(found)
+    training, held = sets.load(spec, run.seed, given=found.modality).split(spec.validation or 0.1, run.seed)
+    with _bar(as_json) as show:
+        seen = texts.score(kind, warm, held.tokens, training.tokens, lambda done: show(done, "reading"))
+        other = texts.crops(kind, warm, held.tokens, seed) if crops else None
+    if as_json:
+        facts = {"checkpoint": found.name, "digest": found.digest, "data": spec.source, **vars(seen)}
+        typer.echo(json.dumps({**facts, "crops": other and vars(other)}))
+        return
+    typer.echo(f"{seen.nats:.4f} ± {seen.error:.4f} nats a character: {seen.characters:,} held-out ones of {spec.source}, {seen.protocol};")
+    typer.echo(f"counting alone (Kneser-Ney, {texts.BEFORE} tokens before): {seen.counted:.4f}")
+    if other:
+        typer.echo(f"{other.nats:.4f} ± {other.error:.4f} nats a character by nanoGPT's way: {other.protocol}")
+
+
+@app.command()
+def write(
+    checkpoint: Annotated[str, typer.Argument(help="A text model's checkpoint: its name or folder, or a run's name.")],
+    prompt: Annotated[str, typer.Option(help="What the text begins with; \\n is a new line.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed writes the same text.")] = 0,
+    index: Annotated[int, typer.Option(min=0, help="The text's number within the seed.")] = 0,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, such as temperature=0.7 or length=500; repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Also write it to this .txt, with its recipe and its label.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say what was written as JSON.")] = False,
+) -> None:
+    """Write a text, token by token, and say how much of it was copied from what the model learnt from."""
+    from . import checkpoint as checkpoints, engine, files
+    from .config import parse
+    from .evaluation import texts
+
+    found, kind = checkpoints.find(checkpoint, anywhere=True), engine.Engine(device="cpu")
+    sampling = {"prompt": prompt.replace("\\n", "\n")}
+    for change in set or []:
+        field, _, value = change.partition("=")
+        sampling[field] = parse(kind.warm(found).model.Sampling, field, value, "sampling.")
+    request = engine.Request(found.name, seed, index, sampling=sampling)
+    text = ""
+    for piece in texts.pieces(kind, request, found):
+        text += piece.text
+        if not as_json:
+            typer.echo(piece.text, nl=False)
+    copied = texts.copied(kind.warm(found), text)
+    if out:
+        files.write_whole(out, kind.file(kind.draw([request], name=found)[0]))
+    if as_json:
+        facts = {"checkpoint": found.name, "digest": found.digest, "seed": seed, "sampling": sampling, "text": text}
+        typer.echo(json.dumps({**facts, "copied": copied and copied[0], "window": copied and copied[1]}, ensure_ascii=False))
+        return
+    typer.echo("\n\n" + texts.told(copied))
+
+
+@app.command()
+def perplexity(
+    checkpoint: Annotated[str, typer.Argument(help="A text model's checkpoint: its name or folder, or a run's name.")],
+    text: Annotated[str, typer.Argument(help="The text, or - for what comes on the standard input.")] = "-",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Tell how well a model foretells a text: nats a character, and among how many characters, all as likely, the next one is."""
+    from . import checkpoint as checkpoints, engine
+    from .evaluation import texts
+
+    found, kind = checkpoints.find(checkpoint, anywhere=True), engine.Engine(device="cpu")
+    warm = kind.warm(found)
+    seen, shown = texts.pasted(kind, warm, sys.stdin.read() if text == "-" else text)
+    if as_json:
+        facts = {"checkpoint": found.name, "digest": found.digest, **vars(seen), "perplexity": seen.perplexity, "tokens": shown}
+        typer.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    typer.echo(f"{seen.nats:.4f} nats a character over {seen.characters:,}: as if the next one were among {seen.perplexity:.1f} alike")
 
 
 def _picture(path: Path, found):

@@ -43,12 +43,16 @@ class Network(Fields):
 class Data(Fields):
     """What the model learns from."""
 
-    source: str = Field("digits", min_length=1, max_length=4096, description="a built-in set's name, or a folder or zip of images")
-    size: int = Field(0, ge=0, le=512, description="side in pixels; 0 is the set's own size, or the preset's where the set has none")
+    source: str = Field("digits", min_length=1, max_length=4096, description="a built-in set's name, or a folder, zip or file of your own")
+    size: int = Field(0, ge=0, le=512, description="pixels a side, of a text tokens seen at once; 0 is the set's own, else the preset's")
     channels: Literal[0, 1, 3] = Field(0, description="1 is grey, 3 is colour; 0 is as the data comes")
-    limit: int = Field(0, ge=0, le=10_000_000, description="use at most this many items, drawn by the seed; 0 is all")
+    limit: int = Field(0, ge=0, le=10_000_000, description="at most this many items, drawn by the seed (a text's first characters); 0: all")
     validation: float = Field(0.05, ge=0, le=0.5, description="share of the items held out to validate on")
     mirror: bool = Field(False, description="show each picture mirrored half of the time")
+    tokens: Literal["characters", "bytes"] = Field("characters", description="text: what one is; bytes are merged into pieces (BPE)")
+    vocabulary: int = Field(1024, ge=256, le=8192, description="text: how many tokens there are where they are bytes and pieces of them")
+    column: str = Field("", max_length=200, description="text: the column of a .jsonl or .csv; by default `text`, or the only one")
+    encoding: str = Field("utf-8", max_length=40, description="text: how the files are encoded, such as utf-8 or gb18030")
 
 
 class Train(Fields):
@@ -82,6 +86,7 @@ class Run(Fields):
     family: str = Field(description="the model's family")
     preset: str = Field(description="the family's preset that the settings start from")
     group: str = Field("", max_length=64, pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$", description="runs of one group are compared")
+    base: str = Field("", max_length=4096, description="a checkpoint that the run goes on from: its weights and its alphabet")
     seed: int = Field(0, ge=0, lt=2**31, description="every draw of the run follows from it")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto takes a GPU where there is one")
     data: Data = Data()

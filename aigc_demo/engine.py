@@ -8,7 +8,7 @@ import itertools
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -140,6 +140,11 @@ class Warm:
         """The hash of the directions, to tell a slider's amount along them from one along others."""
         return hashlib.sha256(self.directions.float().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
 
+    @cached_property
+    def trace(self) -> dict[str, Tensor] | None:
+        """What is kept of the text that the model was trained on, to know its runs again."""
+        return checkpoints.read_trace(self.checkpoint)
+
     @property
     def bytes(self) -> int:
         return sum(p.numel() * p.element_size() for p in self.model.state_dict().values() if not p.is_meta)
@@ -215,6 +220,22 @@ class Engine:
             part = slice(i, i + AT_ONCE)
             items.append(self._forward(warm, latents[part], None if labels is None else labels[part], sampling, session, ticket)[0])
         return [Sample(item, r, warm.checkpoint.digest) for item, r in zip(torch.cat(items), requests, strict=True)]
+
+    def stream(self, request: Request, name: Checkpoint | None = None) -> Iterator[Any]:
+        """What a request writes, token by token as it is drawn, where the model can; of `name`, where that is not on the shelf.
+
+        Raises ConfigError and CheckpointError."""
+        warm = self.warm(name or request.checkpoint)
+        if not hasattr(warm.model, "stream"):
+            raise ConfigError(f"checkpoint {warm.checkpoint.name}: it writes no text, it draws {warm.checkpoint.modality.kind}s")
+        latents, _, sampling = self._inputs(warm, [request])
+        written = warm.model.stream(latents[0], sampling)
+        while True:
+            with self._compute:  # one token at a time: whoever waits for a picture gets in between
+                token = next(written, None)
+            if token is None:
+                return
+            yield token
 
     def strip(self, request: Request, axis: str, values: Sequence[float], session: str | None = None) -> list[Sample]:
         """Samples of `request` with its amount along `axis` (see Request.at) at each of `values`, as `in_time` draws them."""

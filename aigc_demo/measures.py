@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -18,11 +20,12 @@ COORDINATES = 4096  # numbers of an x that the features see
 class Eye:
     """A cheap way to look at x: the leading principal components of the data, in which near means alike.
 
-    `data` holds items x (N, *shape), with their classes y (N,) where there are labels. `accuracy` is the share of items whose nearest
-    other item is of their own class, that is how far `classes` can be believed; None without labels."""
+    `data` holds items x (N, *shape), with their classes y (N,) where there are labels; `features` are the modality's. `accuracy` is the
+    share of items whose nearest other item is of their own class, that is how far `classes` can be believed; None without labels."""
 
-    def __init__(self, data: Batch, seed: int):
-        size = data.x[0].numel()
+    def __init__(self, data: Batch, seed: int, features: Callable[[Tensor], Tensor]):
+        self._seen = features
+        size = features(data.x[:1]).shape[1]
         drawn = torch.randperm(size, generator=generator(seed, "coordinates"))[:COORDINATES].sort().values
         self.coordinates = drawn.to(data.x.device)
         flat = self._flat(data.x[:BASIS])
@@ -40,7 +43,7 @@ class Eye:
             self.accuracy = float((data.y[apart.argmin(1)] == data.y).float().mean())
 
     def _flat(self, x: Tensor) -> Tensor:
-        return x.flatten(1).float()[:, self.coordinates]
+        return self._seen(x)[:, self.coordinates]
 
     def features(self, x: Tensor) -> Tensor:
         """x (N, *shape) -> (N, at most FEATURES)."""
@@ -67,10 +70,20 @@ class Measures:
     """What the marks of a run measure of its model, beside the data that it learns from.
 
     `training` holds items that it trains on and `held` held-out ones, where there are any; `condition` is the class (N,) of each of the
-    run's fixed samples, where it draws classes."""
+    run's fixed samples, where it draws classes; `features` are the modality's. `even` says that the held-out items were
+    drawn from the same as those trained on, so that a gap between the losses of the two is overfitting."""
 
-    def __init__(self, training: Batch, held: Batch | None, condition: Tensor | None, seed: int):
-        self.eye, self.held, self.seed = Eye(training, seed), held, seed
+    def __init__(
+        self,
+        training: Batch,
+        held: Batch | None,
+        condition: Tensor | None,
+        seed: int,
+        features: Callable[[Tensor], Tensor],
+        even: bool = True,
+    ):
+        self.even = even
+        self.eye, self.held, self.seed = Eye(training, seed, features), held, seed
         self.condition = None if condition is None else condition[:ITEMS]
         count = ITEMS if held is None else len(held.x)
         self.trained = Batch(training.x[:count].clone(), None if training.y is None else training.y[:count])
@@ -95,7 +108,7 @@ class Measures:
         enough = self.held is not None and len(self.held.x) >= FEWEST
         signals = model.signals(self.held or self.trained, Batch(x, self.condition), self.trained if enough else None)
         found |= {k: float(v) for k, v in signals.items()}
-        if model.monitor and enough:
+        if model.monitor and enough and self.even:
             terms: dict[str, Tensor] = {}
             for phase in model.phases():
                 terms |= model.loss(phase, self.trained, generator(self.seed, "held-out"))[1]

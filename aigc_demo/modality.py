@@ -19,10 +19,11 @@ class Modality(Protocol):
     """A frozen dataclass whose fields are stored in the checkpoint, so that sizes, rates and alphabets travel with the weights.
 
     An *item* is what is stored and shown (for pictures a uint8 tensor of `shape`); *x* is what a model sees (float32, about -1 to 1).
-    `many` is how many items a sheet is to show at least: 0 for what one looks at one by one."""
+    `many` is how many items a sheet is to show: 0 for what one looks at one by one, a few rows of it. `suffix` ends a file's name."""
 
     kind: ClassVar[str]
     many: ClassVar[int]
+    suffix: ClassVar[str]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -49,6 +50,10 @@ class Modality(Protocol):
 
     def sheet(self, items: torch.Tensor, columns: int) -> Any:
         """Items (N, *shape) -> one uint8 array (height, width, 3) that shows them in rows."""
+
+    @staticmethod
+    def features(x: torch.Tensor) -> torch.Tensor:
+        """x (N, *shape) -> float32 (N, F), in which near means alike, roughly: what samples and data are compared by."""
 
     def measures(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """What can be read off x (N, *shape) and said in a word, each (N,): a slider that changes one of them bears its name."""

@@ -33,7 +33,8 @@ class Model(nn.Module):
     are ways to break a training on purpose that only this family has, by name, as the changes that `plan` takes.
     `monitor` names the loss term that falls with quality on held-out items, or is None where no loss does (a GAN's). `draft` holds sampling
     settings that are good enough where directions are sought among a thousand samples. `levels` are the sizes of the parts of a flat latent
-    whose layers enter the network one after another, coarse first; () where it enters at once."""
+    whose layers enter the network one after another, coarse first; () where it enters at once.
+    `smooth` says whether a small move of a latent is a small change of what is drawn: without it there are no directions."""
 
     Config: ClassVar[type[Fields]]
     Sampling: ClassVar[type[Fields]]
@@ -42,6 +43,7 @@ class Model(nn.Module):
     monitor: ClassVar[str | None] = None
     breakages: ClassVar[dict[str, dict[str, Any]]] = {}
     draft: Mapping[str, Any] = {}
+    smooth: ClassVar[bool] = True
 
     config: Fields
     latent: tuple[int, ...]
@@ -55,6 +57,9 @@ class Model(nn.Module):
     def rates(self) -> dict[str, float]:
         """The learning rate of a phase as a multiple of train.lr, where it is not 1."""
         return {}
+
+    def prepare(self, items: Tensor) -> None:
+        """Takes from the items (N, *shape) to be trained on what can be known before the first step; most families take nothing."""
 
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar that `phase` minimises, and its terms by name."""

@@ -82,7 +82,8 @@ class Trainer:
         if t.batch % self.world:
             raise ConfigError(f"train.batch: {t.batch} does not divide among {self.world} processes")
         size = kind.presets.get(run.preset, {}).get("size", 32)
-        self.dataset = data.load(run.data, run.seed, size, on_data)
+        base = checkpoint.find(run.base, anywhere=True) if run.base else None
+        self.dataset = data.load(run.data, run.seed, size, on_data, given=base and base.modality)
         self.training, self.held = self.dataset.split(run.data.validation, run.seed)
         self.modality = self.dataset.modality
         try:
@@ -91,14 +92,19 @@ class Trainer:
             raise
         except ValueError as error:  # a size that the networks cannot be scaled to
             raise ConfigError(str(error)) from None
+        self.phases = self.model.phases()
+        self.part = list(self.phases.values())[-1]
+        self.first: Batch | None = None  # of a run that goes on from a checkpoint: held-out items of what that one learnt from
+        if base:
+            self._go_on(base)
+        else:
+            self.model.prepare(self.training.items)
         # channels-last convolutions: 1.2 to 1.3 times as fast on a CPU, more on a GPU (benchmarks/train.py)
         self.layout = torch.channels_last if len(self.modality.shape) == 3 else torch.contiguous_format
         self.model.to(self.device, memory_format=self.layout)
         for layer in self.model.modules():  # of stride 1 a transposed convolution is 1.15 times as slow in it
             if isinstance(layer, nn.ConvTranspose2d) and layer.stride == (1, 1):
                 layer.to(memory_format=torch.contiguous_format)
-        self.phases = self.model.phases()
-        self.part = list(self.phases.values())[-1]
         # walking modules costs more than a small step: the parameters, and the tensors that are averaged, are listed once
         self.parameters = {name: list(phase.parameters()) for name, phase in self.phases.items()}
         self.live = {k: v for k, v in self.part.state_dict().items() if v.is_floating_point()}
@@ -113,6 +119,20 @@ class Trainer:
         self.kept: dict[str, Tensor] = {}  # the averages at the best validation, where patience is set
         self.columns, latents, condition = marks(self.model, run.seed, self.modality.many)
         self.latents, self.condition = latents.to(self.device), None if condition is None else condition.to(self.device)
+
+    def _go_on(self, base: checkpoint.Checkpoint) -> None:
+        """Takes the weights of `base`, and what of its data shows whether they are forgotten. Raises ConfigError."""
+        known, own = base.manifest.run, self.run
+        if (known.family, known.model, base.modality) != (own.family, own.model, self.modality):
+            raise ConfigError(
+                f"base: {base.name} is a {base.preset} with settings or items of its own: `aigc train --from {base.name}` takes them over"
+            )
+        self.part.load_state_dict(list(checkpoint.load(base).phases().values())[-1].state_dict())
+        with contextlib.suppress(data.DataError):  # what it learnt from need not be here any more
+            before = data.load(known.data, known.seed, given=base.modality)
+            _, held = before.split(known.data.validation, known.seed)
+            if held is not None and before.digest == base.manifest.source.digest:
+                self.first = self.some(held, ITEMS)
 
     def _optimizer(self, phase: nn.Module, lr: float) -> torch.optim.Optimizer:
         t = self.run.train
@@ -205,9 +225,9 @@ class Trainer:
                 self.model.train()
 
     def some(self, dataset: data.Dataset, count: int) -> Batch:
-        """The first `count` items of a set, fewer where an item is large, as the model sees them."""
+        """At most `count` items of a set (Dataset.some), fewer where an item is large, as the model sees them."""
         count = max(1, min(count, NUMBERS // math.prod(self.modality.shape)))
-        items, labels = dataset.items[:count], dataset.labels
+        items, labels = dataset.some(count), dataset.labels
         return Batch(self.modality.encode(items.to(self.device)), None if labels is None else labels[:count].to(self.device))
 
     @cached_property
@@ -219,7 +239,8 @@ class Trainer:
     def measures(self) -> Measures:
         """What marks compare the samples with: items that are trained on, drawn by the seed."""
         drawn = torch.randperm(len(self.training), generator=generator(self.run.seed, "measured"))[:KNOWN]
-        return Measures(self.some(self.training.take(drawn), KNOWN), self.held_out, self.condition, self.run.seed)
+        known, even = self.some(self.training.take(drawn), KNOWN), self.training.stride == 1  # the end of a text is another text
+        return Measures(known, self.held_out, self.condition, self.run.seed, self.modality.features, even)
 
     def look(self) -> tuple[Any, dict[str, float]]:
         """The sheet of the run's fixed latents, drawn with the averaged weights, uint8 (H, W, 3); and what a mark measures."""
@@ -253,6 +274,9 @@ class Trainer:
             for name in self.phases:
                 found = model.loss(name, self.held_out, generator(self.run.seed, "held-out"))[1]
                 terms |= {f"held-out {k}": float(v) for k, v in found.items()}
+                if self.first is not None and self.model.monitor in found:
+                    before = model.loss(name, self.first, generator(self.run.seed, "held-out"))[1]
+                    terms[f"first {self.model.monitor}"] = float(before[self.model.monitor])
         return terms
 
     def judge(self, terms: dict[str, float]) -> bool:
@@ -346,6 +370,8 @@ def marks(model: Model, seed: int, many: int) -> tuple[int, Tensor, Tensor | Non
     each, where the model is conditional."""
     columns = min(model.classes, 10) or 8
     rows = max(6 if model.classes else 8, many // columns)
+    if 0 < many < columns:
+        columns, rows = many, 1
     condition = torch.arange(columns).repeat(rows) if model.classes else None
     return columns, draw_latents(model.latent, key(seed, "marks"), range(rows * columns)), condition
 
@@ -514,6 +540,8 @@ def finish(trainer: Trainer, folder: Path) -> checkpoint.Checkpoint:
         with contextlib.suppress(ValueError):
             terms |= json.loads(line)["terms"]
     extra = {checkpoint.SAMPLES: picture(trainer.draw()), checkpoint.LOG: log}
+    if (trace := trainer.training.trace()) is not None:
+        extra[checkpoint.TRACE] = safetensors.torch.save(trace)
     made = _checkpoint(trainer, folder / "checkpoint", trainer.run, terms, extra)
     with trainer.averaged() as model:
         found = latent.directions(model, "best", trainer.modality.measures, known(trainer), trainer.run.seed)

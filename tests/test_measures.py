@@ -9,6 +9,7 @@ from toys import FAMILIES, tiny
 from aigc_demo import data, model
 from aigc_demo.config import Data
 from aigc_demo.measures import FEWEST, Eye, Measures, spread
+from aigc_demo.modalities.image import Modality as Image
 from aigc_demo.model import Batch
 from aigc_demo.trainer import Trainer, record
 
@@ -23,7 +24,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def eye(digits):
-    return Eye(Batch(digits.x[:1000], digits.y[:1000]), 0)
+    return Eye(Batch(digits.x[:1000], digits.y[:1000]), 0, Image.features)
 
 
 def test_real_items_lie_at_no_distance_and_everything_else_at_some(eye, digits):
@@ -69,7 +70,7 @@ def test_the_spread_is_the_mean_distance_of_pairs_within_groups():
 @pytest.mark.parametrize("count", [2, 3, 40])
 def test_any_shape_and_few_items_are_looked_at(shape, count):
     x = torch.randn(count, *shape, generator=torch.Generator().manual_seed(0))
-    found = Eye(Batch(x), 0)
+    found = Eye(Batch(x), 0, Image.features)
     assert found.accuracy is None
     assert torch.tensor(found.distance(found.features(x))).isfinite()
 
@@ -108,7 +109,7 @@ def test_trained_items_are_not_compared_with_too_few_held_out_ones(family):
 
 def test_the_loss_on_trained_items_is_taken_as_the_validation_takes_the_held_out_one():
     made = Trainer(tiny("vae:tiny", 4, {"data.limit": 100, "data.validation": 0.5}))
-    again = Measures(made.held_out, made.held_out, made.condition, made.run.seed)
+    again = Measures(made.held_out, made.held_out, made.condition, made.run.seed, Image.features)
     with made.averaged() as averaged:
         x = averaged.sample(made.latents, averaged.Sampling(), made.condition)
         assert again.of(averaged, x)["trained"] == pytest.approx(made.validate()["held-out loss"], rel=1e-6)

@@ -9,14 +9,14 @@ import torch
 
 from aigc_demo import model
 
-FAMILIES = model.families()
-SOURCES = {"image": "digits"}  # what a modality is tested on
+FAMILIES = tuple(f for f in model.families() if "image" in model.family(f).modalities)  # those that most of the page is for
+SOURCES = {"image": ("digits", 96), "text": ("tinyshakespeare", 4000)}  # what a modality is tested on: items, or characters
 
 
 def tiny(preset, steps, changes=None):
-    """The run of `preset` for so many steps on 96 small items."""
-    source = SOURCES[model.family(preset.split(":")[0]).modalities[0]]
-    base = {"data.source": source, "data.limit": 96, "data.size": 16, "device": "cpu", "train.budget": steps, "train.unit": "steps"}
+    """The run of `preset` for so many steps on a few small items."""
+    source, limit = SOURCES[model.family(preset.split(":")[0]).modalities[0]]
+    base = {"data.source": source, "data.limit": limit, "data.size": 16, "device": "cpu", "train.budget": steps, "train.unit": "steps"}
     return model.plan(preset, {**base, **(changes or {})})
 
 

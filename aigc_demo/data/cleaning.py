@@ -25,16 +25,17 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Ledger:
-    """How many pictures were read, the entries left out, the hidden files passed over, and notes on those that were kept."""
+    """How many of a thing were read, the entries left out, the hidden files passed over, and notes on those that were kept."""
 
     read: int
     left_out: tuple[Entry, ...] = ()
     hidden: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    thing: str = "picture"
 
     def summary(self) -> str:
         """One sentence: "2,431 pictures read, 3 left out: 2 not an image, 1 too few pixels"."""
-        said = f"{_count(self.read, 'picture')} read"
+        said = f"{_count(self.read, self.thing)} read"
         if self.left_out:
             kinds = Counter(_kind(entry.reason) for entry in self.left_out).most_common()
             said += f", {len(self.left_out):,} left out: " + ", ".join(f"{n:,} {kind}" for kind, n in kinds)

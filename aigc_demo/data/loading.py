@@ -8,16 +8,17 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from PIL import Image
 
 from .. import config
-from ..modalities import points as plane
+from ..modalities import points as plane, text
 from ..modalities.image import Modality, is_grey
-from . import files, points, shapes
+from . import copies, files, points, shapes, texts
 from .cleaning import DataError, Ledger, duplicates, shown
-from .sources import PARTS, Source, fetch, sources
+from .sources import PARTS, TEXTS, Source, fetch, folder_of, sources
 
 PREVIEW = 64  # items of a set that one looks at first
 
@@ -32,9 +33,11 @@ class Dataset:
     classes: tuple[str, ...]
     captions: tuple[str, ...] | None
     factors: dict[str, torch.Tensor] | None
-    modality: Modality | plane.Modality
+    modality: Modality | plane.Modality | text.Modality
     source: Source
     ledger: Ledger
+
+    stride: ClassVar[int] = 1  # an epoch shows every item, or where it is more, every so many-th: those between overlap these
 
     def __len__(self) -> int:
         return len(self.items)
@@ -81,27 +84,88 @@ class Dataset:
         order = torch.randperm(len(self), generator=_rng(seed, "split"))
         return self.take(order[held:].sort().values), self.take(order[:held].sort().values)
 
+    def trace(self) -> dict[str, torch.Tensor] | None:
+        """None: of other items than texts nothing is kept."""
+        return None
+
+    def some(self, count: int) -> torch.Tensor:
+        """At most `count` items that stand for all, the same each time."""
+        return self.items[:count]
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus(Dataset):
+    """One long text as a data set: `tokens` (T,), of which item i is the window of context + 1 from token i on.
+
+    An epoch shows windows that lie side by side, from a first one that the seed draws anew, so that each token is foretold once."""
+
+    tokens: torch.Tensor
+
+    @classmethod
+    def of(cls, tokens: torch.Tensor, modality: text.Modality, source: Source, ledger: Ledger) -> Corpus:
+        """The corpus of tokens (T,); its windows share their memory."""
+        return cls(tokens.unfold(0, modality.context + 1, 1), None, (), None, None, modality, source, ledger, tokens)
+
+    @property
+    def stride(self) -> int:
+        """The context."""
+        return self.modality.context
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hex, of the text's bytes as its tokens have them."""
+        return hashlib.sha256(repr((self.modality.context, self.modality.pieces)).encode() + self.tokens.numpy().tobytes()).hexdigest()
+
+    def take(self, index: torch.Tensor) -> Dataset:
+        """The windows at `index` int64 (n,), as a set of their own."""
+        return Dataset(self.items[index], None, (), None, None, self.modality, self.source, self.ledger)
+
+    def limit(self, count: int, seed: int) -> Dataset:
+        """At most `count` windows, drawn by `seed`, in their old order; 0 is all."""
+        return self.take(_drawn(len(self), count, seed)) if 0 < count < len(self) else self
+
+    def split(self, validation: float, seed: int) -> tuple[Corpus, Corpus | None]:
+        """The text to train on and the share `validation` at its end held out: at least one window each, None for a share of 0."""
+        if validation <= 0:
+            return self, None
+        fewest = self.modality.context + 1
+        held = min(max(fewest, len(self.tokens) - int(len(self.tokens) * (1 - validation))), len(self.tokens) - fewest)
+        parts = self.tokens[:-held], self.tokens[-held:]
+        return tuple(Corpus.of(part, self.modality, self.source, self.ledger) for part in parts)
+
+    def trace(self) -> dict[str, torch.Tensor] | None:
+        """What is kept of the text, to know its runs again (copies.trace)."""
+        return copies.trace(self.modality.text(self.tokens))
+
+    def some(self, count: int) -> torch.Tensor:
+        """At most `count` windows, evenly over the text."""
+        return self.items[torch.linspace(0, len(self) - 1, min(count, -(-len(self) // self.stride))).long()]
+
 
 class Batches:
     """The batches of a run, stateless: `at(step)` follows from (seed, step) alone, so a run goes on where it stopped.
 
     A batch is `batch` items over all `world` processes, of which this one, `rank`, gets every world-th. An epoch shows each item at most
-    once; its last, incomplete batch is dropped, unless the whole set is smaller than a batch and is the batch. With `mirror`, each picture
-    is mirrored half of the time. Raises ValueError where a process would get nothing."""
+    once, and of overlapping ones (Dataset.stride) those that lie side by side; its last, incomplete batch is dropped, unless the whole
+    set is smaller than a batch and is the batch. With `mirror`, each picture is mirrored half of the time. Raises ValueError where a
+    process would get nothing."""
 
     def __init__(self, dataset: Dataset, batch: int, seed: int, rank: int = 0, world: int = 1, mirror: bool = False) -> None:
-        self.batch = min(batch, len(dataset))
+        self._apart = min(dataset.stride, len(dataset))
+        self._rows = len(dataset) // self._apart
+        self.batch = min(batch, self._rows)
         if not 0 <= rank < world <= self.batch:
             raise ValueError(f"{self.batch} items a step cannot be shared by {world} processes (this is number {rank})")
         self.dataset, self.seed, self.rank, self.world, self.mirror = dataset, seed, rank, world, mirror
-        self.steps_per_epoch = len(dataset) // self.batch
+        self.steps_per_epoch = self._rows // self.batch
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def at(self, step: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         """This process's share of batch `step`, counted from 0 over all epochs: items (b, *shape) and labels int64 (b,) or None."""
         index = self.places(step)
         # numpy copies rows in this thread; torch would wake a pool for it, which on a busy machine costs more than the copy
-        items = self.dataset.items.numpy().take(index.numpy(), axis=0)
+        items = self.dataset.items.numpy()
+        items = items.take(index.numpy(), axis=0) if self._apart == 1 else items[index.numpy()]  # take copies overlaps apart
         if self.mirror:
             flip = torch.rand(self.batch, generator=_rng(self.seed, "mirror", step))[self.rank :: self.world].numpy() < 0.5
             items[flip] = items[flip][..., ::-1]
@@ -112,7 +176,10 @@ class Batches:
         """Where in the dataset the items of `at(step)` lie: int64 (b,)."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._order, self._epoch = torch.randperm(len(self.dataset), generator=_rng(self.seed, "epoch", epoch)), epoch
+            self._order, self._epoch = torch.randperm(self._rows, generator=_rng(self.seed, "epoch", epoch)), epoch
+            if self._apart > 1:
+                spare = len(self.dataset) - (self._rows - 1) * self._apart
+                self._order = self._order * self._apart + torch.randint(spare, (), generator=_rng(self.seed, "first", epoch))
         return self._order[place * self.batch + self.rank : (place + 1) * self.batch : self.world]
 
 
@@ -122,16 +189,20 @@ def load(
     default_size: int = 32,
     on_progress: Callable[[int, int], None] | None = None,
     part: str = "train",
+    given: text.Modality | None = None,
 ) -> Dataset:
     """The items that `spec` describes, at its size and channels, or the source's own, or `default_size` pixels and grey where all are grey.
 
-    `part` is "train" or "test", the latter for built-in sets alone. `on_progress` is called with (files done, files in all).
-    Raises DataError."""
+    A text comes as a Corpus, in the tokens of `given` where there is one, else in its own, `default_size` of them at once. `part` is
+    "train" or "test", the latter for built-in sets alone; of a text the end is held out instead (Corpus.split). `on_progress` is called
+    with (files done, files in all). Raises DataError."""
     name, known = spec.source, {source.name: source for source in sources()}
     if part not in PARTS:
         raise ValueError(f"part: {part!r} is not one of {', '.join(PARTS)}")
-    if name not in known:
-        path = _path(name, list(known))
+    path = None if name in known else _path(name, list(known))
+    if name in TEXTS or (path and texts.is_text(path)):
+        return _text(known.get(name), path, spec, seed, default_size, given)
+    if path:
         if part != "train":
             raise DataError(f"{shown(name)}: only built-in sets have a {part} part")
         dataset = _from_files(path, spec, seed, default_size, on_progress)
@@ -150,15 +221,32 @@ def load(
     return dataset
 
 
+def _text(
+    source: Source | None, path: str | None, spec: config.Data, seed: int, default_size: int, given: text.Modality | None
+) -> Corpus:
+    for field in ("channels", "mirror"):
+        if value := getattr(spec, field):
+            raise DataError(f"data.{field}: {value} means nothing for a text, only for pictures")
+    where = shown(spec.source)
+    if path:
+        whole, ledger = texts.from_files(path, spec, _key(seed, "order"))
+        title = shown(os.path.basename(os.path.abspath(path)))
+        source = Source(title, title, "", "", None, None, (), None, "Texts of your own; their licence is yours to know.")
+    else:
+        whole, ledger = texts.built_in(source.name, folder_of(source)), Ledger(1, thing="text")
+    tokens, modality, notes = texts.prepared(whole, where, spec, given.context if given else spec.size or default_size, given)
+    return Corpus.of(tokens, modality, source, replace(ledger, notes=(*ledger.notes, *notes)))
+
+
 def _path(name: str, known: list[str]) -> str:
     if "\0" in name:
         raise DataError(f"{shown(name)}: no file's name holds a NUL")
     path = os.path.expanduser(name)
     if os.path.exists(path):
         return path
-    if os.sep in path or "/" in path or path.startswith((".", "~")) or path.lower().endswith(".zip"):
-        raise DataError(f"{shown(name)}: there is no such folder or zip")
-    raise DataError(f"{config.unknown(shown(name), known)}; data is one of {', '.join(known)}, or the path of a folder or zip")
+    if os.sep in path or "/" in path or path.startswith((".", "~")) or path.lower().endswith((".zip", *texts.SUFFIXES)):
+        raise DataError(f"{shown(name)}: there is no such folder or file")
+    raise DataError(f"{config.unknown(shown(name), known)}; data is one of {', '.join(known)}, or the path of a folder, a zip or a text")
 
 
 def _from_files(path: str, spec: config.Data, seed: int, default_size: int, on_progress: Callable[[int, int], None] | None) -> Dataset:

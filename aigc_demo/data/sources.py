@@ -114,12 +114,36 @@ _BUILT_IN = (
         128_000,
         "Three MNIST digits drawn by the seed, in red, green and blue, 28 x 28 pixels: 1,000 combinations, of which a model may drop some.",
     ),
+    Source(
+        "tinyshakespeare",
+        "Tiny Shakespeare",
+        "public domain",
+        "https://github.com/karpathy/char-rnn/tree/master/data/tinyshakespeare",
+        None,
+        None,
+        (),
+        None,
+        "1,115,394 characters from Shakespeare's plays; comes with the program.",
+    ),
+    Source(
+        "tang",
+        "Regular Tang poems",
+        "poems in the public domain, the collection MIT",
+        "https://github.com/chinese-poetry/chinese-poetry",
+        None,
+        None,
+        (),
+        None,
+        "About 21,000 Tang poems of four regular forms (五绝, 七绝, 五律, 七律) in simplified characters, each under its title and form.",
+    ),
 )
+TEXTS = ("tinyshakespeare", "tang")
 _FILES = {  # torchvision's class, and the folder it reads
     "mnist": ("MNIST", "MNIST/raw"),
     "fashion-mnist": ("FashionMNIST", "FashionMNIST/raw"),
     "cifar10": ("CIFAR10", "cifar-10-batches-py"),
     "stacked-mnist": ("MNIST", "MNIST/raw"),
+    "tang": ("", "chinese-poetry"),
 }
 
 
@@ -131,6 +155,17 @@ def sources() -> tuple[Source, ...]:
 def present(source: Source) -> bool:
     """Whether a built-in set can be read without downloading it."""
     return source.name not in _FILES or _root(source.name) is not None
+
+
+def folder_of(source: Source) -> Path | None:
+    """The folder under which a built-in text that does not come with the program lies, None where it does. Raises DataError."""
+    if source.name not in _FILES:
+        return None
+    root = _root(source.name)
+    if root is None:
+        folder = _FILES[source.name][1]
+        raise DataError(f"{source.name}: is not here: set AIGC_DATA to a folder that holds {folder}/tang_regular_simplified.txt")
+    return root
 
 
 def fetch(source: Source, part: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -49,9 +49,11 @@ def directions(
     `measures` (a modality's) says what can be read off x: by it "measured" finds directions, and those of every method get their names.
     `known` is what "labels" learns from. "best" takes what "labels" found, where `known` is given, and "measured", as far as each does what
     it is named after; then the strongest of the other methods, turned so that they leave that alone; each time without what is done
-    already. Raises DirectionsError for a method that is not there, or that finds nothing."""
+    already. A model that is not smooth has none. Raises DirectionsError for a method that is not there, or that finds nothing."""
     if method not in METHODS:
         raise DirectionsError(f"directions: {method!r} is not one of {', '.join(METHODS)}")
+    if not model.smooth:
+        return Directions(torch.zeros(0, *model.latent), torch.zeros(0), (), ())
     read: dict[str, Measures] = {} if measures is None else {"measured": measures}
     if known is not None and method in ("labels", "best") and (follow := reader(model, known)):
         read["labels"] = follow

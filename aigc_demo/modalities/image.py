@@ -39,6 +39,7 @@ class Modality:
 
     kind: ClassVar[str] = "image"
     many: ClassVar[int] = 0
+    suffix: ClassVar[str] = "png"
 
     def __post_init__(self) -> None:
         if type(self.size) is not int or not 1 <= self.size <= 512:
@@ -148,6 +149,11 @@ class Modality:
             top, left = place // columns * step, place % columns * step
             sheet[top : top + self.size, left : left + self.size] = picture
         return sheet[: rows * step - (step - self.size), : columns * step - (step - self.size)]
+
+    @staticmethod
+    def features(x: torch.Tensor) -> torch.Tensor:
+        """x (N, *shape) -> its numbers (N, F)."""
+        return x.flatten(1).float()
 
     @staticmethod
     def measures(x: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -28,6 +28,7 @@ class Modality:
 
     kind: ClassVar[str] = "points"
     many: ClassVar[int] = 2500
+    suffix: ClassVar[str] = "png"
 
     def __post_init__(self) -> None:
         if type(self.reach) not in (int, float) or not 0 < self.reach <= 1000:
@@ -96,6 +97,11 @@ class Modality:
         place = ((items.cpu() / self.reach + 1) * SIDE / 2).long().clamp(0, SIDE - 1)
         counts = torch.bincount((SIDE - 1 - place[:, 1]) * SIDE + place[:, 0], minlength=SIDE**2).view(1, 1, SIDE, SIDE).float()
         return (1 - (-functional.avg_pool2d(counts, 3, 1, 1) * 9).exp())[0, 0].numpy()
+
+    @staticmethod
+    def features(x: torch.Tensor) -> torch.Tensor:
+        """x (N, *shape) -> its numbers (N, F)."""
+        return x.flatten(1).float()
 
     def measures(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """Of x (N, 2): left-right and up-down, its coordinates."""

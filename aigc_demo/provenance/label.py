@@ -1,4 +1,5 @@
-"""The label of what a model made: an XMP packet (ISO 16684-1) put into the finished bytes of a PNG, WebP, GIF or MP4, and read back.
+"""The label of what a model made: an XMP packet (ISO 16684-1) put into the finished bytes of a PNG, WebP, GIF, MP4 or a text, and read
+back.
 
 The packet says in a machine's words that the content is made by a trained model: IPTC's DigitalSourceType `trainedAlgorithmicMedia`, and
 the implicit label of China's GB 45438-2025 (`TC260:AIGC`). The recipe is beside them. It is a statement, not a proof: whoever saves the
@@ -78,7 +79,7 @@ def xmp(recipe: dict[str, Any]) -> bytes:
 def put(data: bytes, packet: bytes) -> bytes:
     """The file `data` with the packet inside, in the place of one that it had. Its pixels or frames are not touched.
 
-    Raises LabelError where the file is no PNG, WebP, GIF or MP4, or is cut short."""
+    Raises LabelError where the file is no PNG, WebP, GIF or MP4, nor a text of this program, or is cut short."""
     kind = _kind(data)
     if kind is None:
         raise LabelError("a label goes into a PNG, WebP, GIF or MP4, and this is none of them")
@@ -138,7 +139,9 @@ def _kind(data: bytes) -> _Container | None:
         return WEBP
     if data.startswith((b"GIF89a", b"GIF87a")):
         return GIF
-    return MP4 if data[4:8] == b"ftyp" else None
+    if data[4:8] == b"ftyp":
+        return MP4
+    return TEXT if TEXT_OWN in data else None
 
 
 # -- PNG (W3C PNG, 3rd edition, 11.3.3.4): an uncompressed iTXt chunk after the header
@@ -258,7 +261,23 @@ def _mp4_unwrap(part: bytes) -> bytes | None:
     return part[24:] if part[4:].startswith(b"uuid" + MP4_UUID) else None
 
 
+# -- a text that this program wrote (its recipe says so): the packet comes after it
+
+TEXT_OWN = b"\n\n[made by aigc_demo: "
+TEXT_PACKET = b"<?xpacket begin="
+
+
+def _text_split(data: bytes) -> Iterator[bytes]:
+    at = data.find(TEXT_PACKET, data.rindex(TEXT_OWN))
+    yield from (data,) if at < 0 else (data[:at], data[at:])
+
+
+def _text_unwrap(part: bytes) -> bytes | None:
+    return part if part.startswith(TEXT_PACKET) else None
+
+
 PNG = _Container(_png_split, _png_wrap, _png_unwrap, 2)
 WEBP = _Container(_webp_split, _webp_wrap, _webp_unwrap, None, _webp_join)
 GIF = _Container(_gif_split, _gif_wrap, _gif_unwrap, 1)
+TEXT = _Container(_text_split, bytes, _text_unwrap, None)
 MP4 = _Container(_mp4_split, _mp4_wrap, _mp4_unwrap, None)

@@ -1,0 +1,154 @@
+"""What follows the last few tokens, by counting: interpolated Kneser-Ney (Kneser and Ney 1995; Chen and Goodman 1999, section 2.6)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+DISCOUNT = 0.75  # off each count, for what was never seen
+DENSE = 256  # tokens up to which all answers of a context are kept side by side
+SENTENCE = 1 << 16  # positions that are scored at a time
+
+
+class Level(NamedTuple):
+    """The grams of one length: `contexts`, sorted keys; `events`, sorted keys of a context and its answer, and how often each was seen;
+    for each context the sum and the number of its answers, and where there are few tokens all of these. At the end of the last three
+    stands a context never seen."""
+
+    contexts: Tensor
+    events: Tensor
+    counts: Tensor
+    total: Tensor
+    kinds: Tensor
+    rows: Tensor | None
+
+
+class Ngrams(nn.Module):
+    """The probability of each of `vocabulary` tokens after the `before` tokens before it:
+        p(w | h) = max(c(h w) - D, 0) / c(h) + D n(h) / c(h) p(w | h'),  n(h) = how many w were seen after h,  h' = h without its oldest,
+    where c counts occurrences of the longest, and of a shorter h w how many different tokens stand before it.
+
+    `grams` (M, before + 1) and `counts` (M,) are what was counted: all else follows from them, at the first question."""
+
+    def __init__(self, before: int, vocabulary: int):
+        super().__init__()
+        self.before, self.vocabulary = before, vocabulary
+        self.register_buffer("grams", torch.zeros(0, before + 1, dtype=torch.uint8 if vocabulary <= 256 else torch.int16))
+        self.register_buffer("counts", torch.zeros(0, dtype=torch.int32))
+        self._levels: list[Level] = []
+
+    @torch.no_grad()
+    def count(self, tokens: Tensor) -> Ngrams:
+        """Counts a text of tokens (T,), in the place of what was counted before."""
+        wide = tokens.long().unfold(0, self.before + 1, 1)
+        key = torch.zeros(len(wide), dtype=torch.int64)
+        for column in wide.T:  # `unique` of rows is slow, and the digits of a whole gram may not fit into one number
+            key = torch.unique(key * self.vocabulary + column, return_inverse=True)[1]
+        counts = torch.bincount(key)
+        first = torch.empty_like(counts).scatter_(0, key, torch.arange(len(key)))
+        self.grams, self.counts = wide[first].to(self.grams.dtype), counts.to(torch.int32)
+        self._levels = []
+        return self
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """How many grams there are is known only where they lie."""
+        for name in ("grams", "counts"):
+            if (kept := state.get(prefix + name)) is not None and kept.dim() == getattr(self, name).dim():
+                setattr(self, name, torch.empty_like(kept, device=getattr(self, name).device))
+        self._levels = []
+        super()._load_from_state_dict(state, prefix, *rest)
+
+    @property
+    def levels(self) -> list[Level]:
+        """The tables of each length of context, from none to `before`."""
+        if not self._levels:
+            grams, v = self.grams.long().clamp(0, self.vocabulary - 1), self.vocabulary
+            word, keys, places = grams[:, -1], [torch.zeros(1, dtype=torch.int64, device=grams.device)], [torch.zeros_like(grams[:, 0])]
+            for back in range(self.before):
+                found, place = torch.unique(places[-1] * v + grams[:, -2 - back], return_inverse=True)
+                keys.append(found)
+                places.append(place)
+            events, counts = places[-1] * v + word, self.counts.long().clamp(min=1)
+            order = events.argsort()
+            events, counts = events[order], counts[order]
+            levels = []
+            for length in reversed(range(self.before + 1)):
+                context, total = events // v, torch.zeros(len(keys[length]) + 1, device=grams.device)
+                kinds = total.clone().scatter_add_(0, context, torch.ones(len(context), device=grams.device))
+                total.scatter_add_(0, context, counts.float())
+                # after a context never seen p is that after a shorter one
+                total[-1], kinds[-1] = 1, 1 / DISCOUNT
+                rows = None
+                if v <= DENSE:
+                    rows = torch.zeros(len(keys[length]) + 1, v, device=grams.device)
+                    rows.view(-1)[events] = counts.float()
+                levels.append(Level(keys[length], events, counts, total, kinds, rows))
+                if length:
+                    events, counts = torch.unique(keys[length][context] // v * v + events % v, return_counts=True)
+            self._levels = levels[::-1]
+        return self._levels
+
+    def _places(self, tokens: Tensor) -> list[Tensor]:
+        """For each level, which context stands before the answer to each of tokens (B, T), itself the last of it; the last one, never seen,
+        where there is none."""
+        place = torch.zeros_like(tokens)
+        places = [place]
+        for back, level in enumerate(self.levels[1:]):
+            older = torch.nn.functional.pad(tokens, (back, 0), value=-1)[:, : tokens.shape[1]]
+            key = place * self.vocabulary + older
+            at = torch.searchsorted(level.contexts, key).clamp(max=max(len(level.contexts) - 1, 0))
+            lost = (older < 0) | (place >= len(self.levels[back].contexts)) | (level.contexts[at] != key)
+            place = torch.where(lost, len(level.contexts), at)
+            places.append(place)
+        return places
+
+    @torch.no_grad()
+    def forward(self, tokens: Tensor, without: Tensor | None = None) -> Tensor:
+        """Tokens (B, T) -> log p (B, T, vocabulary) of what follows each; all alike before anything was counted.
+
+        With the true answers `without` (B, T) each is foretold as if it had never been counted: so a model that is trained on the same
+        text can trust the counts as far as on a new one."""
+        if not len(self.grams):
+            return torch.full((*tokens.shape, self.vocabulary), 1 / self.vocabulary, device=tokens.device).log()
+        p = torch.full((*tokens.shape, 1), 1 / self.vocabulary, device=tokens.device)
+        leaving = []
+        if without is not None:
+            answers, left = without[..., None], torch.ones_like(without)
+        found = [(level.rows[at], level.total[at], level.kinds[at]) for level, at in zip(self.levels, self._places(tokens), strict=True)]
+        for counts, _, _ in reversed(found) if without is not None else ():
+            own = counts.gather(2, answers)[..., 0]
+            left = left * (own > 0)  # an answer whose context is not known was counted nowhere
+            leaving.insert(0, (left, gone := left * (own == 1)))
+            left = torch.where(own > 0, gone, torch.ones_like(gone))
+        for k, (counts, total, kinds) in enumerate(found):
+            if leaving:
+                left, gone = leaving[k]
+                counts = counts.scatter_add(2, answers, -left[..., None].float())
+                total, kinds = total - left, kinds - gone
+                kinds = torch.where(total > 0, kinds, 1 / DISCOUNT)
+            p = _mixed(counts, total[..., None].clamp(min=1), kinds[..., None], p)
+        return p.log()
+
+    @torch.no_grad()
+    def score(self, tokens: Tensor) -> Tensor:
+        """-log p (T - 1,) in nats of each of tokens (T,) but the first, after those before it."""
+        found = []
+        for start in range(0, len(tokens) - 1, SENTENCE):
+            first = max(0, start - self.before)
+            part = tokens[first : start + SENTENCE + 1].long()[None]
+            word = part[:, 1:]
+            p = torch.full(word.shape, 1 / self.vocabulary)
+            for level, at in zip(self.levels, self._places(part[:, :-1]), strict=True):
+                key = at * self.vocabulary + word
+                event = torch.searchsorted(level.events, key).clamp(max=len(level.events) - 1)
+                counts = torch.where(level.events[event] == key, level.counts[event], 0).float()
+                p = _mixed(counts, level.total[at], level.kinds[at], p)
+            found.append(-p.log()[0, start - first :])
+        return torch.cat(found)
+
+
+def _mixed(counts: Tensor, total: Tensor, kinds: Tensor, shorter: Tensor) -> Tensor:
+    """p after a context, where it is `shorter` after one without its oldest token."""
+    return ((counts - DISCOUNT).clamp(min=0) + DISCOUNT * kinds * shorter) / total
