@@ -53,6 +53,7 @@ def test_the_list_of_sources_needs_no_torch():
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     names = ["digits", "shapes", "mnist", "fashion-mnist", "cifar10", "grid25", "ring", "moons", "stacked-mnist"]
+    names += ["tinyshakespeare", "tang"]
     assert said.splitlines() == [str(names), "[]"]
 
 
