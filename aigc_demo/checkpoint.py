@@ -98,7 +98,7 @@ class Checkpoint:
 
     @cached_property
     def modality(self) -> Modality:
-        return modalities.from_json(self.manifest.modality)
+        return modalities.from_json(self.manifest.modality, self.path)
 
     @property
     def preset(self) -> str:
@@ -175,6 +175,7 @@ def save(
         WEIGHTS: data,
         CONFIG: manifest.model_dump_json(indent=1).encode(),
         CARD: card(manifest, len(data)).encode(),
+        **modalities.files_of(modality),
         **(extra or {}),
     }
     with _replacing(folder) as side:
@@ -228,7 +229,7 @@ def read(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: not a checkpoint of this program (there is no field aigc_demo)")
     try:
         manifest = check(Manifest, values)
-        modalities.from_json(manifest.modality)
+        modalities.from_json(manifest.modality, folder)
     except ValueError as error:
         raise CheckpointError(f"{path}: {str(error).splitlines()[0]}") from None
     if not (folder / WEIGHTS).is_file():

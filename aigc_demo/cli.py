@@ -93,7 +93,7 @@ def demo(
 @app.command()
 def train(
     preset: Annotated[str, typer.Argument(help="family:preset, such as gan:dcgan; `aigc list --presets` names them all.")] = "",
-    data: Annotated[str, typer.Option(help="A built-in set's name, or a folder or zip of images.")] = "",
+    data: Annotated[str, typer.Option(help="A built-in set's name, or a folder or zip of pictures or clips.")] = "",
     epochs: Annotated[float | None, typer.Option(min=0, help="Train for so many passes over the data.")] = None,
     steps: Annotated[float | None, typer.Option(min=0, help="Train for so many steps.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Train for so many minutes.")] = None,
@@ -264,7 +264,7 @@ def resume_check(
     preset: Annotated[str, typer.Argument(help="family:preset, such as gan:tiny.")],
     steps: Annotated[int, typer.Option(min=2, max=10_000, help="How many steps to train.")] = 20,
     at: Annotated[int, typer.Option(min=1, help="The step to pause after; within an epoch or at its end.")] = 7,
-    data: Annotated[str, typer.Option(help="A built-in set's name, or a folder or zip of images.")] = "digits",
+    data: Annotated[str, typer.Option(help="A built-in set's name, or a folder or zip of pictures or clips.")] = "digits",
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     aside: Annotated[bool, typer.Option("--aside", hidden=True)] = False,
@@ -526,8 +526,12 @@ def walk(
     fps: Annotated[int, typer.Option(min=1, help="Pictures a second, at most 60 (a gif: 50).")] = 30,
     way: Annotated[str, typer.Option(help="arc (at the radius of what the model was trained on) or line.")] = "arc",
     loop: Annotated[bool, typer.Option("--loop", help="Come back to the first.")] = False,
-    out: Annotated[Path, typer.Option("-o", "--out", help="A .mp4 (needs the extra `film`), .gif or .webp.")] = Path("walk.webp"),
-    label: Annotated[str, typer.Option("--class", help="A class's name or number, where the model is conditional.")] = "",
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="A .mp4 (needs the extra `film`), .gif or .webp; of sounds also a .wav, clip after clip.")
+    ] = Path("walk.webp"),
+    label: Annotated[
+        str, typer.Option("--class", help="A class's name or number, where the model is conditional; or one for each seed, with commas.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Say what was made as JSON.")] = False,
 ) -> None:
     """Write a walk through the latents of seeds, or of pictures, as a film."""
@@ -538,7 +542,8 @@ def walk(
     from .exploration import walks
 
     found = checkpoints.find(checkpoint, anywhere=True)
-    keys = [engine.Request(found.name, seed, label=_label(found, label)) for seed in _numbers("--seeds", seeds, int)]
+    labels = [_label(found, word) for word in label.split(",")]
+    keys = [engine.Request(found.name, seed, label=labels[i % len(labels)]) for i, seed in enumerate(_numbers("--seeds", seeds, int))]
     if key:
         recalled = [(path, *_recalled(path)) for path in key]
         for path, _, told in recalled:
@@ -606,15 +611,15 @@ def edit(
 @app.command()
 def invert(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint's name or folder, or a run's name.")],
-    picture: Annotated[Path, typer.Argument(help="A picture file.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Write the model's match to this .png, which holds its recipe.")] = Path(
-        "match.png"
-    ),
+    picture: Annotated[Path, typer.Argument(help="A picture file, or a sound of a model of sounds.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Write the model's match to this file (match.png or .wav), which holds its recipe.")
+    ] = None,
     label: Annotated[str, typer.Option("--class", help="A class's name or number; without it every class is tried.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="Where the search begins, where there is no encoder.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was found as JSON.")] = False,
 ) -> None:
-    """Find the latent from which a checkpoint draws a given picture most nearly."""
+    """Find the latent from which a checkpoint draws a given picture most nearly, or makes a given clip."""
     from . import checkpoint as checkpoints, engine, files
     from .exploration import inversion
 
@@ -624,6 +629,7 @@ def invert(
     with _bar(as_json) as show:
         asked = engine.Request(found.name, seed, label=_label(found, label))
         match = inversion.invert(kind, asked, item, lambda done, _: show(done, "descending"), found)
+    out = out or Path(f"match.{found.modality.suffix}")
     files.write_whole(out, kind.file(engine.Sample(match.item, match.request, found.digest)))
     said = {"out": str(out), "rmse": match.rmse, "psnr": match.psnr, "seconds": match.seconds, "encoded": match.encoded, "notes": notes}
     classes = found.manifest.classes
@@ -1032,7 +1038,7 @@ def sweep(
         list[str],
         typer.Option("--over", metavar="NAME=VALUES", help="To try: train.lr=1e-4,2e-4 or train.lr=1e-5..1e-2; repeatable."),
     ],
-    data: Annotated[str, typer.Option(help="A built-in set's name, or a folder or zip of images.")] = "",
+    data: Annotated[str, typer.Option(help="A built-in set's name, or a folder or zip of pictures or clips.")] = "",
     epochs: Annotated[float | None, typer.Option(min=0, help="Train each for so many passes over the data.")] = None,
     steps: Annotated[float | None, typer.Option(min=0, help="Train each for so many steps.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Train each for so many minutes.")] = None,
@@ -1066,7 +1072,7 @@ def sweep(
 @app.command(name="data")
 def data_(
     source: Annotated[
-        str, typer.Argument(help="A built-in set's name, or a folder or zip of images; nothing lists the built-in ones.")
+        str, typer.Argument(help="A built-in set's name, or a folder or zip of pictures or clips; nothing lists the built-in ones.")
     ] = "",
     size: Annotated[int, typer.Option(min=0, max=512, help="Side in pixels; 0 is the set's own.")] = 0,
     channels: Annotated[int, typer.Option(min=0, max=3, help="1 is grey, 3 is colour, 0 is as the data comes.")] = 0,

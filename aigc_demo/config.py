@@ -44,7 +44,9 @@ class Data(Fields):
     """What the model learns from."""
 
     source: str = Field("digits", min_length=1, max_length=4096, description="a built-in set's name, or a folder, zip or file of your own")
-    size: int = Field(0, ge=0, le=512, description="pixels a side, of a text tokens seen at once; 0 is the set's own, else the preset's")
+    size: int = Field(
+        0, ge=0, le=512, description="pixels a side, bands of a sound, tokens of a text; 0 is the set's own, else the preset's"
+    )
     channels: Literal[0, 1, 3] = Field(0, description="1 is grey, 3 is colour; 0 is as the data comes")
     limit: int = Field(0, ge=0, le=10_000_000, description="at most this many items, drawn by the seed (a text's first characters); 0: all")
     validation: float = Field(0.05, ge=0, le=0.5, description="share of the items held out to validate on")
@@ -53,6 +55,8 @@ class Data(Fields):
     vocabulary: int = Field(1024, ge=256, le=8192, description="text: how many tokens there are where they are bytes and pieces of them")
     column: str = Field("", max_length=200, description="text: the column of a .jsonl or .csv; by default `text`, or the only one")
     encoding: str = Field("utf-8", max_length=40, description="text: how the files are encoded, such as utf-8 or gb18030")
+    rate: int = Field(8000, ge=4000, le=48_000, description="sound: samples a second")
+    seconds: float = Field(1.0, ge=0.1, le=10, description="sound: how long a clip is")
 
 
 class Train(Fields):

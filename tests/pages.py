@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 from toys import wait_for
 
@@ -31,6 +32,7 @@ TOYS = {  # what a visitor of the test's server may explore, whatever else is sh
     "tiny-vae": ("vae:tiny", {"data.source": "digits", "data.size": 28}),
     "tiny-autoencoder": ("autoencoder:tiny", {"data.source": "digits", "data.size": 28}),
     "tiny-flow": ("flow:tiny", {"data.source": "digits", "data.size": 20}),
+    "tiny-sound": ("flow:tiny", {"data.source": "tones", "data.limit": 96, "data.size": 64, "model.patch": 16}),
 }
 
 
@@ -48,7 +50,9 @@ class Site:
     def picture(self, state: dict):
         """What the page should show of a state: uint8 (H, W, C)."""
         found = self.checkpoint(state["checkpoint"])
-        return self.engine.draw([explore.request(state)], name=found)[0].item.permute(1, 2, 0).numpy()
+        pixels = self.engine.draw([explore.request(state)], name=found)[0].item.permute(1, 2, 0).numpy()
+        colours = found.modality.palette
+        return np.array(colours, np.uint8)[pixels[..., 0]] if colours else pixels
 
     def run(self, id: str) -> dict:
         """The config of a run, as its folder holds it."""

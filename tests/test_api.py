@@ -24,6 +24,7 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/explore_list": (),
     "/explore_open": ("checkpoint",),
     "/explore_picture": ("checkpoint", "seed", "sliders", "label", "truncation", "numbers"),
+    "/explore_sound": ("checkpoint", "seed", "sliders", "label", "truncation", "numbers"),
     "/explore_neighbours": ("checkpoint", "seed", "sliders", "label", "truncation", "numbers"),
     "/explore_numbers": ("checkpoint", "seed"),
     "/explore_command": ("checkpoint", "seed", "sliders", "label", "truncation", "numbers"),

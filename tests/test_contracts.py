@@ -9,6 +9,7 @@ from torch import distributions, nn
 from toys import FAMILIES, tiny
 
 from aigc_demo import model, trainer
+from aigc_demo.modalities.audio import Modality as Audio
 from aigc_demo.modalities.image import Modality as Image
 from aigc_demo.modalities.points import Modality as Points
 from aigc_demo.modalities.text import Modality as Text
@@ -17,9 +18,10 @@ from aigc_demo.model import Batch, build, draw_latents, generator
 MODALITIES = {
     "image": [Image(size, channels) for size in (16, 28, 32) for channels in (1, 3)],
     "points": [Points(5.0)],
+    "audio": [Audio(size=16)],
     "text": [Text(16, "\n abcd"), Text(9, "", ("a b", "ab c"))],
 }
-TINY = {"image": "tiny", "points": "points", "text": "tiny"}  # the preset that is small enough to test with
+TINY = {"image": "tiny", "points": "points", "audio": "tiny", "text": "tiny"}  # the preset that is small enough to test with
 CASES = [
     (f, m, classes)
     for f in model.families()

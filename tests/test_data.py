@@ -52,7 +52,7 @@ def test_the_list_of_sources_needs_no_torch():
         "print([m for m in ('torch', 'torchvision', 'sklearn', 'numpy', 'PIL') if m in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    names = ["digits", "shapes", "mnist", "fashion-mnist", "cifar10", "grid25", "ring", "moons", "stacked-mnist"]
+    names = ["digits", "shapes", "mnist", "fashion-mnist", "cifar10", "grid25", "ring", "moons", "tones", "spoken-digits", "stacked-mnist"]
     names += ["tinyshakespeare", "tang"]
     assert said.splitlines() == [str(names), "[]"]
 

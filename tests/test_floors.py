@@ -23,7 +23,7 @@ FLOORS = {
 OURS = {
     "__init__": set(), "config": set(), "files": set(), "modality": set(), "samplers": set(), "nets": set(), "provenance": set(),
     "model": {"config", "modality"},
-    "modalities": {"modality"},
+    "modalities": {"modality", "nets"},
     "history": {"files"},
     "jobs": {"config", "files", "history"},
     "curves": {"files", "jobs"},
@@ -55,7 +55,7 @@ THEIRS = {
     "compare": set(), "sweep": {"optuna"}, "tracking": {"accelerate"},
     "config": {"pydantic"},
     "modality": {"torch"},
-    "modalities": {"torch", "torchvision", "PIL", "soundfile", "numpy", "av", "tokenizers"},
+    "modalities": {"torch", "torchvision", "PIL", "soundfile", "numpy", "scipy", "safetensors", "av", "tokenizers"},
     "nets": {"torch"},
     "samplers": {"torch"},
     "model": {"torch"},

@@ -7,9 +7,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import soundfile
+import torch
 from PIL import Image, ImageSequence
 
 from aigc_demo import engine
+from aigc_demo.modalities.audio import Modality as Clip
 from aigc_demo.provenance import label
 
 RECIPE = {"checkpoint": "toy", "seed": 7, "caption": "<b>&\"' é 中", "sliders": [0.5, -1.0]}
@@ -46,6 +49,9 @@ FILES = {
 FILM = box(b"ftyp", b"isom\0\0\2\0isommp41") + box(b"mdat", b"\0\1\2" * 99, wide=True) + box(b"moov", box(b"mvhd", b"\0" * 100))
 
 
+CLIP = Clip().write(torch.arange(64 * 64).remainder(256).to(torch.uint8).view(1, 64, 64))
+
+
 def shows(data):
     with Image.open(io.BytesIO(data)) as image:
         return [np.array(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
@@ -78,7 +84,19 @@ def test_a_film_is_labelled_behind_its_last_box():
     assert label.read(after).recipe == RECIPE
 
 
-@pytest.mark.parametrize("data", [*FILES.values(), FILM])
+def test_a_clip_is_labelled_behind_its_samples_also_where_the_standard_looks_in_a_wav():
+    after = label.put(CLIP, label.xmp(RECIPE))
+    assert label.read(CLIP) is None
+    assert label.read(after).recipe == RECIPE
+    assert list(label.read(after).aigc) == KEYS
+    np.testing.assert_array_equal(soundfile.read(io.BytesIO(after))[0], soundfile.read(io.BytesIO(CLIP))[0])
+    assert struct.unpack_from("<I", after, 4) == (len(after) - 8,)
+    at = after.rindex(b"AIGC")
+    (length,) = struct.unpack_from("<I", after, at + 4)
+    assert json.loads(after[at + 8 : at + 8 + length]) == label.read(after).aigc
+
+
+@pytest.mark.parametrize("data", [*FILES.values(), FILM, CLIP])
 def test_one_label_a_file(data):
     once = label.put(data, label.xmp({"seed": 1}))
     twice = label.put(once, label.xmp(RECIPE))
@@ -111,7 +129,7 @@ def test_another_kind_of_file_takes_no_label(data):
         label.put(data, label.xmp(RECIPE))
 
 
-@pytest.mark.parametrize("whole", [label.put(data, label.xmp(RECIPE)) for data in (*FILES.values(), FILM)])
+@pytest.mark.parametrize("whole", [label.put(data, label.xmp(RECIPE)) for data in (*FILES.values(), FILM, CLIP)])
 def test_a_damaged_file_is_a_sentence_or_nothing(whole):
     rng = np.random.default_rng(1)
     for _ in range(60):

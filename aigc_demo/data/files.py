@@ -1,4 +1,4 @@
-"""A folder or a zip of pictures, read without trusting it: nothing is extracted, followed outside, or read past a limit."""
+"""A folder or a zip of pictures or sounds, read without trusting it: nothing is extracted, followed outside, or read past a limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import IO, NamedTuple
 
 import torch
 
-from ..modalities.image import Modality
+from ..modalities import audio, image
 from ..modality import BadItem
 from .cleaning import DataError, Entry, Ledger, shown
 
@@ -29,9 +29,13 @@ TOTAL_BYTES = 4 * 2**30  # unpacked, of a zip; and of all items in memory
 RATIO, RATIO_FROM = 200, 2**20  # a zip's member above so many bytes may not be packed tighter
 ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ")
 DAMAGED = "a zip that is damaged or cut short"
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 HIDDEN = ("__MACOSX", "Thumbs.db", "desktop.ini")
 FAULTS = (OSError, EOFError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error)
 THREADS, CHUNK = 2, 512  # files read at once, files queued at once
+
+
+Modality = image.Modality | audio.Modality
 
 
 class File(NamedTuple):
@@ -51,7 +55,7 @@ class Found:
 
 
 class Read(NamedTuple):
-    """Items uint8 (N, C, H, W), the name of each, and the ledger of the rest."""
+    """Items uint8 (N, *shape), the name of each, and the ledger of the rest."""
 
     items: torch.Tensor
     names: list[str]
@@ -84,6 +88,11 @@ def opened(path: str) -> Iterator[Found]:
         yield found
 
 
+def sounds(found: Found) -> bool:
+    """Whether most of the candidates are sounds, by the ends of their names."""
+    return 2 * sum(file.name.lower().endswith(SOUNDS) for file in found.files) > len(found.files)
+
+
 def read(found: Found, modality: Modality, limit: int, seed: int, on_progress: Callable[[int, int], None] | None) -> Read:
     """Every candidate, or as many of them as give `limit` items (0 is all) in an order drawn by `seed`, as items of `modality`.
 
@@ -113,7 +122,8 @@ def read(found: Found, modality: Modality, limit: int, seed: int, on_progress: C
         said.append(f"{done:,} of {len(files):,} files drawn")
     order = sorted(range(len(names)), key=names.__getitem__)
     items = items[: len(names)] if order == list(range(len(names))) else items[order]
-    return Read(items, sorted(names), Ledger(len(names), tuple(sorted(left_out)), tuple(map(shown, sorted(found.hidden))), tuple(said)))
+    hidden = tuple(map(shown, sorted(found.hidden)))
+    return Read(items, sorted(names), Ledger(len(names), tuple(sorted(left_out)), hidden, tuple(said), modality.thing))
 
 
 def bounded(count: int, modality: Modality) -> None:
@@ -121,7 +131,7 @@ def bounded(count: int, modality: Modality) -> None:
     channels, height, width = modality.shape
     needed = count * channels * height * width
     if needed > TOTAL_BYTES:
-        each = f"{count:,} pictures of {height} x {width} x {channels}"
+        each = f"{count:,} {modality.thing}s of {height} x {width} x {channels}"
         raise DataError(f"{each} need {needed / 2**30:.1f} GB, at most {TOTAL_BYTES >> 30} GB: choose a smaller size or a limit")
 
 

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from ..modalities import audio
 from ..modalities.image import FORMATS, Modality
 from ..modality import BadItem
 from .cleaning import DataError
@@ -31,22 +32,22 @@ FRAMES = {
 }
 
 
-def framed(data: bytes, modality: Modality, source: str) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """One file's bytes -> uint8 (channels, size, size) as the set `source` frames its pictures, and what was done to it, in words.
+def framed(data: bytes, modality: Modality | audio.Modality, source: str) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """One file's bytes -> an item, uint8 (channels, size, size), as the set `source` frames its pictures, and what was done, in words.
 
-    A picture of exactly the model's size, and any picture for a set whose framing is not known, is taken as Modality.look reads it. Raises
-    DataError."""
+    A sound, a picture of exactly the model's size, and any picture for a set whose framing is not known, is taken as Modality.look reads
+    it. Raises DataError."""
     try:
-        return _framed(data, modality, source)
+        return _framed(data, modality, source) if source in FRAMES else modality.look(data)
     except BadItem as error:
-        raise DataError(f"picture: {error}") from None
+        raise DataError(f"{modality.thing}: {error}") from None
 
 
 def _framed(data: bytes, modality: Modality, source: str) -> tuple[torch.Tensor, tuple[str, ...]]:
-    frame = FRAMES.get(source)
+    frame = FRAMES[source]
     fine, notes = Modality(FINE, 1).look(data)
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        as_it_is = frame is None or image.size == (modality.size, modality.size)
+        as_it_is = image.size == (modality.size, modality.size)
     if as_it_is:
         return modality.look(data)
     x = fine[0].float() / 255

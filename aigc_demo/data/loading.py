@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 from .. import config
-from ..modalities import points as plane, text
+from ..modalities import audio, points as plane, text
 from ..modalities.image import Modality, is_grey
-from . import copies, files, points, shapes, texts
+from . import copies, files, points, shapes, texts, tones
 from .cleaning import DataError, Ledger, duplicates, shown
-from .sources import PARTS, TEXTS, Source, fetch, folder_of, sources
+from .sources import PARTS, TEXTS, Source, fetch, folder_of, recordings, sources
 
 PREVIEW = 64  # items of a set that one looks at first
 
@@ -33,7 +33,7 @@ class Dataset:
     classes: tuple[str, ...]
     captions: tuple[str, ...] | None
     factors: dict[str, torch.Tensor] | None
-    modality: Modality | plane.Modality | text.Modality
+    modality: Modality | audio.Modality | plane.Modality | text.Modality
     source: Source
     ledger: Ledger
 
@@ -208,22 +208,22 @@ def load(
         dataset = _from_files(path, spec, seed, default_size, on_progress)
     elif name in points.SIGMA:
         dataset = _points(known[name], spec, seed, part)
+    elif name in CLIPS:
+        dataset = CLIPS[name](known[name], _clips(spec, name), spec.limit, seed, part)
     else:
         source = known[name]
         modality = Modality(spec.size or source.size or default_size, spec.channels or source.channels or 3)
         draw = {"shapes": _drawn_shapes, "stacked-mnist": _stacked}.get(name, _real)
         dataset = draw(source, modality, spec.limit, seed, part)
     if len(dataset) < 2:
-        raise DataError(f"{shown(name)}: at least 2 pictures are needed: {dataset.ledger.summary()}")
+        raise DataError(f"{shown(name)}: at least 2 {dataset.ledger.thing}s are needed: {dataset.ledger.summary()}")
     if twice := duplicates(dataset.items):
         notes = (*dataset.ledger.notes, f"{twice:,} exact duplicates kept")
         dataset = replace(dataset, ledger=replace(dataset.ledger, notes=notes))
     return dataset
 
 
-def _text(
-    source: Source | None, path: str | None, spec: config.Data, seed: int, default_size: int, given: text.Modality | None
-) -> Corpus:
+def _text(source: Source | None, path: str | None, spec: config.Data, seed: int, default_size: int, given: text.Modality | None) -> Corpus:
     for field in ("channels", "mirror"):
         if value := getattr(spec, field):
             raise DataError(f"data.{field}: {value} means nothing for a text, only for pictures")
@@ -250,15 +250,16 @@ def _path(name: str, known: list[str]) -> str:
 
 
 def _from_files(path: str, spec: config.Data, seed: int, default_size: int, on_progress: Callable[[int, int], None] | None) -> Dataset:
-    modality = Modality(spec.size or default_size, spec.channels or 3)
     with files.opened(path) as found:
+        heard = files.sounds(found)
+        modality = _clips(spec, path) if heard else Modality(spec.size or default_size, spec.channels or 3)
         items, names, ledger = files.read(found, modality, spec.limit, _key(seed, "limit"), on_progress)
-    if not spec.channels and is_grey(items):
+    if not (heard or spec.channels) and is_grey(items):
         modality = replace(modality, channels=1)
         items = items[:, :1].contiguous()
     labels, classes, note = files.classes_of(names)
     title = shown(os.path.basename(os.path.abspath(path)))
-    source = Source(title, title, "", "", None, None, classes, len(items), "Pictures of your own; their licence is yours to know.")
+    source = Source(title, title, "", "", None, None, classes, len(items), f"Your own {modality.thing}s; their licence is yours to know.")
     ledger = replace(ledger, notes=(*ledger.notes, note)) if note else ledger
     return Dataset(items, None if labels is None else torch.tensor(labels), classes, None, None, modality, source, ledger)
 
@@ -288,6 +289,40 @@ def _points(source: Source, spec: config.Data, seed: int, part: str) -> Dataset:
             raise DataError(f"data.{field}: {value} means nothing for {source.name}, which is of points, not of pictures")
     items, drawn_from = points.draw(source.name, spec.limit or source.count or 0, _rng(seed, source.name, part))
     return Dataset(items, None, (), None, {"part": drawn_from}, plane.Modality(points.REACH), source, Ledger(len(items)))
+
+
+def _clips(spec: config.Data, name: str) -> audio.Modality:
+    """The modality of sounds that `spec` describes. Raises DataError."""
+    for field in ("channels", "mirror"):
+        if value := getattr(spec, field):
+            raise DataError(f"data.{field}: {value} means nothing for {shown(name)}, which is of sounds, not of pictures")
+    try:
+        return audio.modality(spec.rate, spec.seconds, spec.size or audio.Modality.size)
+    except ValueError as error:
+        raise DataError(f"data.{error}") from None
+
+
+def _tones(source: Source, modality: audio.Modality, limit: int, seed: int, part: str) -> Dataset:
+    count = limit or source.count or 0
+    files.bounded(count, modality)
+    known, noise = tones.factors(count, _key(seed, "tones", part)), _key(seed, "tones", part, "noise")
+    items = torch.cat([modality.items(waves) for waves in tones.draw(known, modality.rate, modality.samples, noise)])
+    labels, ledger = known.pop("what"), Ledger(count, thing=modality.thing)
+    return Dataset(items, labels, source.classes, None, known, modality, source, ledger)
+
+
+def _spoken(source: Source, modality: audio.Modality, limit: int, seed: int, part: str) -> Dataset:
+    """The official split: of each speaker's fifty recordings of a digit, those numbered 0 to 4 are the test part."""
+    with files.opened(str(recordings())) as found:
+        kept = [f for f in found.files if files.sounds(files.Found([f])) and (int(f.name.rpartition("_")[2][:-4]) < 5) == (part == "test")]
+        items, names, ledger = files.read(replace(found, files=kept), modality, limit, _key(seed, "limit"), None)
+    said = [name.split("_") for name in names]
+    speakers = sorted({speaker for _, speaker, _ in said})
+    known = {"speaker": torch.tensor([speakers.index(speaker) for _, speaker, _ in said])}
+    return Dataset(items, torch.tensor([int(digit) for digit, _, _ in said]), source.classes, None, known, modality, source, ledger)
+
+
+CLIPS = {"tones": _tones, "spoken-digits": _spoken}
 
 
 def _stacked(source: Source, modality: Modality, limit: int, seed: int, part: str) -> Dataset:

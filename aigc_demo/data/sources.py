@@ -34,6 +34,8 @@ class Source:
 
 
 _TEN = tuple("0123456789")
+_SCALE = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+TONES = (*(f"{name}{octave}" for octave in (3, 4) for name in _SCALE), "major chord", "minor chord", "drum")
 _BUILT_IN = (
     Source(
         "digits",
@@ -104,6 +106,28 @@ _BUILT_IN = (
     Source("ring", "8 Gaussians in a ring", "CC0-1.0", "", None, None, (), 100_000, "Points of the plane from 8 Gaussians on a circle."),
     Source("moons", "Two moons", "CC0-1.0", "", None, None, (), 100_000, "Points of the plane along two half circles that interlock."),
     Source(
+        "tones",
+        "Notes, chords and drums",
+        "CC0-1.0",
+        "",
+        None,
+        None,
+        TONES,
+        2000,
+        "Sounds drawn by this program, pitch and timbre known: 24 notes, held or plucked, major and minor chords, drums.",
+    ),
+    Source(
+        "spoken-digits",
+        "Free Spoken Digit Dataset",
+        "CC BY-SA 4.0",
+        "https://github.com/Jakobovski/free-spoken-digit-dataset",
+        None,
+        None,
+        _TEN,
+        2700,
+        "English digits spoken by six volunteers: 2,700 clips to train on, 300 to test (the first five of each speaker and digit).",
+    ),
+    Source(
         "stacked-mnist",
         "Stacked MNIST",
         "CC BY-SA 3.0 (as usually cited)",
@@ -143,6 +167,7 @@ _FILES = {  # torchvision's class, and the folder it reads
     "fashion-mnist": ("FashionMNIST", "FashionMNIST/raw"),
     "cifar10": ("CIFAR10", "cifar-10-batches-py"),
     "stacked-mnist": ("MNIST", "MNIST/raw"),
+    "spoken-digits": ("", "fsdd/recordings"),  # is not downloaded
     "tang": ("", "chinese-poetry"),
 }
 
@@ -177,6 +202,14 @@ def fetch(source: Source, part: str) -> tuple[torch.Tensor, torch.Tensor]:
     if len(pictures) != len(labels) or not set(labels.unique().tolist()) <= set(range(len(source.classes))):
         raise DataError(f"{source.name}: the files' {len(pictures):,} pictures and {len(labels):,} labels do not fit together")
     return pictures, labels
+
+
+def recordings() -> Path:
+    """The folder that holds the clips of spoken-digits. Raises DataError where there is none."""
+    root, (_, folder) = _root("spoken-digits"), _FILES["spoken-digits"]
+    if root is None:
+        raise DataError(f"spoken-digits: not here: set AIGC_DATA to a folder that holds {folder}, or take `tones`, which needs no files")
+    return root / folder
 
 
 def _digits(part: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,5 @@
-"""Back from a picture: the latent from which a model draws the most likely match, by its encoder where it has one, and by descent."""
+"""Back from a picture, or from a sound's spectrogram: the latent from which a model draws the most likely match, by its encoder where it
+has one, and by descent."""
 
 from __future__ import annotations
 
@@ -54,8 +55,8 @@ def invert(
     began = time.monotonic()
     warm = engine.warm(name or request.checkpoint)
     model, modality = warm.model, warm.checkpoint.modality
-    if item.shape != modality.shape or modality.kind != "image":
-        raise ConfigError(f"picture: of shape {tuple(item.shape)}, and the model draws {tuple(modality.shape)}")
+    if item.shape != modality.shape or not modality.pictured:
+        raise ConfigError(f"{modality.thing}: of shape {tuple(item.shape)}, and the model draws {tuple(modality.shape)}")
     engine.points([request], name)  # the class is checked
     x = modality.encode(item.unsqueeze(0)).to(engine.device)
     labels = [request.label] if request.label is not None else list(range(model.classes))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from .. import latent
 from ..checkpoint import Checkpoint
@@ -62,11 +63,23 @@ def film(
     loop: bool = False,
     name: Checkpoint | None = None,
 ) -> bytes:
-    """A walk as an mp4, gif or webp of `fps` pictures a second, with its recipe and its label inside. Raises as `walk`, and FilmError."""
+    """A walk as an mp4, gif or webp of `fps` pictures a second, of sounds also as a wav of one after another, with its recipe and its label
+    inside. Raises as `walk`, and FilmError."""
     samples = engine.draw(walk(engine, keys, frames, way, loop, name), name=name)
     found = engine.warm(name or keys[0].checkpoint).checkpoint
     recipe = {"walk": [k.recipe(found.digest) for k in keys], "frames": frames, "fps": fps, "way": way, "loop": loop}
     return label.put(found.modality.film(torch.stack([s.item for s in samples]), fps, kind), label.xmp(recipe))
+
+
+def sound(engine: Engine, requests: Sequence[Request]) -> tuple[Tensor, int] | None:
+    """What is heard of the requests one after another: a wave (samples,) and its rate; None of a model that is silent. Raises as draw."""
+    modality = engine.warm(requests[0].checkpoint).checkpoint.modality
+    if modality.suffix != "wav":
+        return None
+    items = torch.stack([s.item for s in engine.draw(requests)])
+    with engine.turn:
+        waves, rate = modality.sound(items)
+    return waves.flatten(), rate
 
 
 def analogy(engine: Engine, a: Request, b: Request, c: Request, name: Checkpoint | None = None) -> Request:

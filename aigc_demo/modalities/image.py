@@ -38,8 +38,11 @@ class Modality:
     channels: int
 
     kind: ClassVar[str] = "image"
+    thing: ClassVar[str] = "picture"
     many: ClassVar[int] = 0
     suffix: ClassVar[str] = "png"
+    pictured: ClassVar[bool] = True
+    palette: ClassVar[tuple[tuple[int, int, int], ...]] = ()
 
     def __post_init__(self) -> None:
         if type(self.size) is not int or not 1 <= self.size <= 512:
@@ -51,6 +54,14 @@ class Modality:
     def shape(self) -> tuple[int, int, int]:
         """(channels, size, size), of one item and of one x."""
         return self.channels, self.size, self.size
+
+    @property
+    def extent(self) -> str:
+        """Its side in pixels."""
+        return f"{self.size} px"
+
+    def sound(self, items: torch.Tensor) -> None:
+        """None: pictures are silent."""
 
     def read(self, data: bytes) -> torch.Tensor:
         """One file's bytes -> uint8 (channels, size, size): upright, its centre square, its first frame, on white where it is transparent.

@@ -27,8 +27,11 @@ class Modality:
     reach: float
 
     kind: ClassVar[str] = "points"
+    thing: ClassVar[str] = "point"
     many: ClassVar[int] = 2500
     suffix: ClassVar[str] = "png"
+    pictured: ClassVar[bool] = False
+    palette: ClassVar[tuple[tuple[int, int, int], ...]] = ()
 
     def __post_init__(self) -> None:
         if type(self.reach) not in (int, float) or not 0 < self.reach <= 1000:
@@ -38,6 +41,14 @@ class Modality:
     def shape(self) -> tuple[int]:
         """(2,), of one item and of one x."""
         return (2,)
+
+    @property
+    def extent(self) -> str:
+        """How far the square reaches."""
+        return f"within ±{self.reach:g}"
+
+    def sound(self, items: torch.Tensor) -> None:
+        """None: points are silent."""
 
     def read(self, data: bytes) -> torch.Tensor:
         """Raises BadItem: this program draws its points itself."""

@@ -38,8 +38,11 @@ class Modality:
     merges: tuple[str, ...] = ()
 
     kind: ClassVar[str] = "text"
+    thing: ClassVar[str] = "text"
     many: ClassVar[int] = 4
     suffix: ClassVar[str] = "txt"
+    pictured: ClassVar[bool] = False
+    palette: ClassVar[tuple[tuple[int, int, int], ...]] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "merges", tuple(self.merges))
@@ -62,6 +65,14 @@ class Modality:
     def shape(self) -> tuple[int]:
         """(context + 1,), of one item and of one x."""
         return (self.context + 1,)
+
+    @property
+    def extent(self) -> str:
+        """The context."""
+        return f"{self.context} tokens"
+
+    def sound(self, items: torch.Tensor) -> None:
+        """None: texts are silent."""
 
     @property
     def size(self) -> int:

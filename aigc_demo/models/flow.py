@@ -65,7 +65,7 @@ class Model(Promise):
     """The velocity, as one family. A latent is the noise x_0, of the shape of x."""
 
     Config, Sampling = Config, Sampling
-    modalities = ("image", "points")
+    modalities = ("image", "points", "audio")
     monitor = "velocity"
     presets: ClassVar = {
         "cpu": {
@@ -92,6 +92,13 @@ class Model(Promise):
             "data": {"source": "moons"},
             "train": {"lr": 2e-3, "batch": 256, "decay": "cosine", "budget": 10},
             "size": 28,
+        },
+        "sound": {
+            "about": "sounds of a chosen class, in two steps: sliders are heard live",
+            "model": {"width": 128, "depth": 5, "heads": 4, "patch": 8, "steps": 2, "objective": "average", "guidance": 1.5},
+            "train": {"lr": 2e-3, "beta2": 0.99, "batch": 64, "warmup": 100, "decay": "cosine", "clip": 1.0, "budget": 60},
+            "data": {"source": "tones"},
+            "size": 64,
         },
         "tiny": {
             "about": "for tests, seconds",

@@ -118,7 +118,7 @@ class Model(Promise):
     """Encoder and decoder, as one family."""
 
     Config, Sampling = Config, Sampling
-    modalities = ("image", "points")
+    modalities = ("image", "points", "audio")
     monitor = "loss"
     breakages: ClassVar = {"nothing into the latent": {"model.beta": 50.0}}
     presets: ClassVar = {
@@ -170,6 +170,22 @@ class Model(Promise):
             "data": {"source": "moons"},
             "train": {"lr": 1e-3, "batch": 256, "decay": "cosine", "budget": 10},
             "size": 28,
+        },
+        "sound": {
+            "about": "sounds: a clip dropped into it comes back, and can be walked from",
+            "model": {
+                "network": "ladder",
+                "latent": 32,
+                "width": 32,
+                "depth": 3,
+                "planes": 2,
+                "free_bits": 0.5,
+                "likelihood": "gaussian",
+                "conditional": False,
+            },
+            "train": {"lr": 2e-3, "batch": 64, "decay": "cosine", "clip": 100.0, "budget": 60},
+            "data": {"source": "tones"},
+            "size": 64,
         },
         "tiny": {
             "about": "for tests, seconds",

@@ -1,5 +1,5 @@
-"""The label of what a model made: an XMP packet (ISO 16684-1) put into the finished bytes of a PNG, WebP, GIF, MP4 or a text, and read
-back.
+"""The label of what a model made: an XMP packet (ISO 16684-1) put into the finished bytes of a PNG, WebP, GIF, MP4, WAV or a text, and
+read back.
 
 The packet says in a machine's words that the content is made by a trained model: IPTC's DigitalSourceType `trainedAlgorithmicMedia`, and
 the implicit label of China's GB 45438-2025 (`TC260:AIGC`). The recipe is beside them. It is a statement, not a proof: whoever saves the
@@ -16,6 +16,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -77,12 +78,12 @@ def xmp(recipe: dict[str, Any]) -> bytes:
 
 
 def put(data: bytes, packet: bytes) -> bytes:
-    """The file `data` with the packet inside, in the place of one that it had. Its pixels or frames are not touched.
+    """The file `data` with the packet inside, in the place of one that it had. Its pixels, frames or samples are not touched.
 
-    Raises LabelError where the file is no PNG, WebP, GIF or MP4, nor a text of this program, or is cut short."""
+    Raises LabelError where the file is no PNG, WebP, GIF, MP4 or WAV, nor a text of this program, or is cut short."""
     kind = _kind(data)
     if kind is None:
-        raise LabelError("a label goes into a PNG, WebP, GIF or MP4, and this is none of them")
+        raise LabelError("a label goes into a PNG, WebP, GIF, MP4 or WAV, and this is none of them")
     try:
         parts = [part for part in kind.split(data) if kind.unwrap(part) is None]
         parts.insert(len(parts) if kind.place is None else kind.place, kind.wrap(packet))
@@ -101,13 +102,15 @@ def read(data: bytes) -> Label | None:
             packet = kind.unwrap(part)
             # a packet has no use for entities, and they can be made to fill the memory
             if packet is not None and len(packet) <= LARGEST and b"<!" not in packet:
-                return _said(ElementTree.fromstring(packet.decode().strip("\ufeff\0 \n")))
+                return _said(packet)
     return None
 
 
-def _said(packet: ElementTree.Element) -> Label:
+def _said(packet: bytes) -> Label:
+    said = ElementTree.fromstring(packet.decode().strip("\ufeff\0 \n"))
+
     def value(space: str, name: str) -> str | None:
-        for about in packet.iter(f"{{{RDF}}}Description"):
+        for about in said.iter(f"{{{RDF}}}Description"):
             found = about.get(f"{{{space}}}{name}", about.findtext(f"{{{space}}}{name}"))
             if found is not None:
                 return found
@@ -135,8 +138,8 @@ class _Container(NamedTuple):
 def _kind(data: bytes) -> _Container | None:
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return PNG
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return WEBP
+    if data.startswith(b"RIFF"):
+        return {b"WEBP": WEBP, b"WAVE": WAV}.get(data[8:12])
     if data.startswith((b"GIF89a", b"GIF87a")):
         return GIF
     if data[4:8] == b"ftyp":
@@ -167,10 +170,10 @@ def _png_unwrap(part: bytes) -> bytes | None:
     return part[8 + len(ITXT) : -4] if part[4:].startswith(b"iTXt" + ITXT) else None
 
 
-# -- WebP (RFC 9649, 2.7): an "XMP " chunk at the end, which the VP8X chunk announces
+# -- RIFF, of which WebP and WAV are
 
 
-def _webp_split(data: bytes) -> Iterator[bytes]:
+def _riff_split(data: bytes) -> Iterator[bytes]:
     yield data[:12]
     at, end = 12, 8 + struct.unpack_from("<I", data, 4)[0]
     while at < end:
@@ -179,12 +182,20 @@ def _webp_split(data: bytes) -> Iterator[bytes]:
         at += 8 + length + length % 2
 
 
-def _webp_wrap(packet: bytes) -> bytes:
-    return b"XMP " + struct.pack("<I", len(packet)) + packet + b"\0" * (len(packet) % 2)
+def _riff_chunk(name: bytes, packet: bytes) -> bytes:
+    return name + struct.pack("<I", len(packet)) + packet + b"\0" * (len(packet) % 2)
 
 
-def _webp_unwrap(part: bytes) -> bytes | None:
-    return part[8 : 8 + struct.unpack_from("<I", part, 4)[0]] if part.startswith(b"XMP ") else None
+def _riff_body(name: bytes, part: bytes) -> bytes | None:
+    return part[8 : 8 + struct.unpack_from("<I", part, 4)[0]] if part.startswith(name) else None
+
+
+def _riff_join(parts: list[bytes]) -> bytes:
+    body = parts[0][8:] + b"".join(parts[1:])
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+# -- WebP (RFC 9649, 2.7): an "XMP " chunk at the end, which the VP8X chunk announces
 
 
 def _webp_join(parts: list[bytes]) -> bytes:
@@ -200,8 +211,18 @@ def _webp_join(parts: list[bytes]) -> bytes:
             alpha = 0
         canvas = struct.pack("<I", width)[:3] + struct.pack("<I", height)[:3]
         parts.insert(1, b"VP8X" + struct.pack("<IB3x", 10, 4 | alpha << 4) + canvas)
-    body = b"".join(parts[1:])
-    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+    return _riff_join(parts)
+
+
+# -- WAV (XMP specification part 3, 1.2.9): a "_PMX" chunk; and the implicit label in a chunk of its own, where GB 45438 has it in a WAV
+
+
+def _wav_wrap(packet: bytes) -> bytes:
+    return _riff_chunk(b"_PMX", packet) + _riff_chunk(b"AIGC", json.dumps(_said(packet).aigc, separators=(",", ":")).encode())
+
+
+def _wav_unwrap(part: bytes) -> bytes | None:
+    return _riff_body(b"_PMX", part) or _riff_body(b"AIGC", part)
 
 
 # -- GIF (XMP specification part 3, 1.1.2): an application extension whose raw packet a trailer makes safe for readers of sub-blocks
@@ -277,7 +298,8 @@ def _text_unwrap(part: bytes) -> bytes | None:
 
 
 PNG = _Container(_png_split, _png_wrap, _png_unwrap, 2)
-WEBP = _Container(_webp_split, _webp_wrap, _webp_unwrap, None, _webp_join)
+WEBP = _Container(_riff_split, partial(_riff_chunk, b"XMP "), partial(_riff_body, b"XMP "), None, _webp_join)
+WAV = _Container(_riff_split, _wav_wrap, _wav_unwrap, None, _riff_join)
 GIF = _Container(_gif_split, _gif_wrap, _gif_unwrap, 1)
 TEXT = _Container(_text_split, bytes, _text_unwrap, None)
 MP4 = _Container(_mp4_split, _mp4_wrap, _mp4_unwrap, None)

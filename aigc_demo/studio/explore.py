@@ -22,7 +22,16 @@ from ..engine import REACH, Engine, Request, Superseded
 from . import link as links, panels, widgets, words
 
 ASSETS = Path(__file__).parent / "assets" / "explore"
-SCRIPTS = ("core.js", "picture.js", "strips.js", "panels.js", "sliders.js", "link.js", "present.js")  # then each panel's, then start.js
+SCRIPTS = (
+    "core.js",
+    "picture.js",
+    "sound.js",
+    "strips.js",
+    "panels.js",
+    "sliders.js",
+    "link.js",
+    "present.js",
+)  # then each panel's, then start.js
 LATTICE = (9, 3)  # neighbours: columns along the first slider, rows along the second
 SPACING = 0.75  # standard deviations between neighbours
 LARGEST_SHEET = 256  # samples
@@ -57,29 +66,33 @@ class Explore:
         found = checkpoints.shelf(files.shipped()) + [
             c for c in checkpoints.shelf(files.runs()) if not (c.path.parent / jobs.OWNER).exists()
         ]
-        shown = {c.name: c for c in [*found, *_found(opened)] if c.modality.kind == "image"}  # a point alone is nothing to look at
+        shown = {c.name: c for c in [*found, *_found(opened)] if c.modality.pictured}  # a point alone is nothing to look at
         return [{"name": c.name, "title": title(c)} for c in shown.values()]
 
     def open(self, name: str) -> dict[str, Any]:
         """What the page needs to show a checkpoint's controls."""
         warm = self.engine.warm(str(name))
         c = warm.checkpoint
-        if c.modality.kind != "image":
+        if not c.modality.pictured:
             raise ConfigError(f"checkpoint {c.name}: it draws {c.modality.kind}, which the Train tab shows; Explore is for pictures")
+        silent = c.modality.kind == "image"
         source, training = c.manifest.source, c.manifest.training
         return {
             "name": c.name,
             "title": title(c),
             "preset": c.preset,
+            "kind": c.modality.kind,
+            "suffix": c.modality.suffix,
             "shape": list(c.modality.shape),
+            "palette": c.modality.palette,
             "digest": c.digest,
             "ways": warm.ways,
             "classes": list(c.manifest.classes) if warm.model.classes else [],
             "latent": math.prod(warm.model.latent),
             "numbers": min(MOST_NUMBERS, math.prod(warm.model.latent)),
             "levels": len(warm.model.levels),
-            "edits": hasattr(warm.model, "edit"),
-            "restores": hasattr(warm.model, "restore"),
+            "edits": silent and hasattr(warm.model, "edit"),
+            "restores": silent and hasattr(warm.model, "restore"),
             "effects": [round(e, 5) for e in warm.effects.tolist()],
             "methods": list(warm.methods),
             "names": list(warm.names),
@@ -94,9 +107,9 @@ class Explore:
         }
 
     def live(self, state: dict[str, Any]) -> dict[str, Any]:
-        """The picture of a state, as raw pixels: one round trip, nothing kept on the disk."""
+        """The picture of a state, as raw pixels, and what is heard of it: one round trip, nothing kept on the disk."""
         sample = self.engine.draw([request(state)], session=_session(state))[0]
-        return widgets.pixels(sample.item)
+        return widgets.pixels(sample.item) | widgets.heard(self.engine.sound(sample.item, sample.request.checkpoint))
 
     def strip(self, state: dict[str, Any]) -> dict[str, Any]:
         """The travel of the state's amount along state["axis"] (see Request.at) as raw pixels, picture after picture from `low` to `high`.
@@ -183,10 +196,23 @@ class Explore:
         return {"numbers": [round(v, 4) for v in self.engine.latents(request(state))]}
 
     def file(self, state: dict[str, Any]) -> tuple[bytes, str]:
-        """The picture of a state as a PNG with its recipe and its label inside, and its file's name."""
+        """The sample of a state as a file (PNG, WAV) with its recipe and its label inside, and its file's name."""
         asked = request(state)
         sample = self.engine.draw([asked])[0]
-        return self.engine.file(sample), f"{asked.checkpoint}-{asked.seed}.png"
+        return self.engine.file(sample), f"{asked.checkpoint}-{asked.seed}.{self.engine.warm(asked.checkpoint).checkpoint.modality.suffix}"
+
+    def picture(self, state: dict[str, Any]) -> bytes:
+        """The sample of a state as a PNG: its file, or what a sheet shows of it."""
+        sample = self.engine.draw([request(state)])[0]
+        suffix = self.engine.warm(sample.request.checkpoint).checkpoint.modality.suffix
+        return self.engine.file(sample) if suffix == "png" else self.engine.sheet([sample], 1)
+
+    def clip(self, state: dict[str, Any]) -> bytes:
+        """The WAV of `file`. Raises ConfigError where the checkpoint makes no sound."""
+        data, name = self.file(state)
+        if not name.endswith(".wav"):
+            raise ConfigError(f"checkpoint {request(state).checkpoint}: it draws pictures and makes no sound")
+        return data
 
     def link(self, state: dict[str, Any]) -> dict[str, str]:
         """The query of the address that brings the state's picture back, with the visitor's own names of directions and their order."""
@@ -233,9 +259,9 @@ class Explore:
         return {"state": state, "says": says, "names": {str(k): v for k, v in found.names.items()}, "kept": list(found.kept)}
 
     def save(self, state: dict[str, Any]) -> dict[str, str]:
-        """The PNG of `file`, for the page's download button."""
+        """The file of `file`, for the page's download button."""
         data, name = self.file(state)
-        return {"png": base64.b64encode(data).decode(), "name": name}
+        return {"file": base64.b64encode(data).decode(), "name": name}
 
     def sheet(self, name: str, n: int, seed: int, label: int | None = None) -> bytes:
         """`n` samples of a seed as one PNG."""
@@ -257,7 +283,7 @@ def title(c: Checkpoint) -> str:
     """`mnist-dcgan: MNIST handwritten digits, gan:dcgan, 28 px`; a run of the page goes by its data, as its name is a secret."""
     source = c.manifest.source.title or c.manifest.source.name
     name = c.manifest.run.name or ("" if (c.path.parent / jobs.OWNER).exists() else c.name)
-    return f"{name + ': ' if name else ''}{source}, {c.preset}, {c.modality.shape[-1]} px"
+    return f"{name + ': ' if name else ''}{source}, {c.preset}, {c.modality.extent}"
 
 
 def request(state: dict[str, Any]) -> Request:
@@ -292,7 +318,8 @@ def command(state: dict[str, Any]) -> dict[str, str]:
         f"sample = Engine().draw([Request({arguments})])[0]\n"
         "sample.item  # uint8, (channels, height, width)"
     )
-    return {"command": shlex.join([*words_, "-o", "picture.png"]), "python": python}
+    out = f"sample.{suffix}" if (suffix := checkpoints.find(asked.checkpoint).modality.suffix) != "png" else "picture.png"
+    return {"command": shlex.join([*words_, "-o", out]), "python": python}
 
 
 def _spec(spec: Spec) -> dict[str, Any]:
@@ -409,9 +436,16 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
     def explore_picture(
         checkpoint: str, seed: int = 0, sliders: str = "[]", label: int = -1, truncation: float = 1.0, numbers: str = "{}"
     ) -> str:
-        """Draw one picture."""
-        data, name = widgets.told(explore.file, state(checkpoint, seed, sliders, label, truncation, numbers))
-        return widgets.served(data, name)
+        """Draw one picture; of a sound, its spectrogram."""
+        asked = state(checkpoint, seed, sliders, label, truncation, numbers)
+        return widgets.served(widgets.told(explore.picture, asked), f"{checkpoint}-{seed}.png")
+
+    def explore_sound(
+        checkpoint: str, seed: int = 0, sliders: str = "[]", label: int = -1, truncation: float = 1.0, numbers: str = "{}"
+    ) -> str:
+        """Make one sound, as a WAV."""
+        asked = state(checkpoint, seed, sliders, label, truncation, numbers)
+        return widgets.served(widgets.told(explore.clip, asked), f"{checkpoint}-{seed}.wav")
 
     def explore_neighbours(
         checkpoint: str, seed: int = 0, sliders: str = "[]", label: int = -1, truncation: float = 1.0, numbers: str = "{}"
@@ -470,7 +504,7 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
         """What a file that this program wrote was drawn from: the state that draws it again.
 
         Args:
-            file: a PNG of one picture.
+            file: a PNG of one picture, or a WAV.
         """
 
         def read():
@@ -493,7 +527,7 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
         )
 
     gr.api(explore_list, api_name="explore_list", queue=False)
-    for function in (explore_picture, explore_neighbours, explore_command, explore_link):
+    for function in (explore_picture, explore_sound, explore_neighbours, explore_command, explore_link):
         function.__doc__ += STATE_ARGS
     explore_strip.__doc__ += STATE_ARGS.partition("Args:\n")[2]
     for function in (explore_open, explore_numbers, explore_command, explore_link, explore_arrive):
@@ -501,6 +535,7 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
     # ZeroGPU wants one function that asks for its GPU; the sheet is the largest call
     for function in (explore_picture, explore_neighbours, explore_strip, gpu(explore_sheet) if gpu else explore_sheet):
         widgets.endpoint(function, gr.Image(visible=False, format="png"))
+    widgets.endpoint(explore_sound, gr.File(visible=False))
     dropped = gr.File(visible=False, type="filepath")
     gr.Button(visible=False).click(explore_recipe, dropped, gr.JSON(visible=False), api_name="explore_recipe")
     for panel in others.values():

@@ -78,6 +78,8 @@ class Train:
         """A sheet (PNG) of a set's items, and a sentence on what it holds and what was left out."""
         found = data.load(config.check(config.Data, {"source": self.place(source)}, "data."))
         says = [f"{found.ledger.summary()}."]
+        if found.modality.kind == "audio":
+            says = [f"{says[0]} {found.modality.extent}."]
         if found.modality.kind == "image":
             channels, height, width = found.modality.shape
             says = [f"{says[0]} {width} × {height} pixels, {'grey' if channels == 1 else 'colour'}."]

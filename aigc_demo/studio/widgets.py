@@ -32,6 +32,15 @@ def pixels(item: Any) -> dict[str, Any]:
     return film([item])
 
 
+def heard(sound: tuple[Any, int] | None) -> dict[str, Any]:
+    """A wave (samples,) within -1 to 1 and its rate as the page's player takes it: samples of 16 bits, the low byte first; {} of none."""
+    if sound is None:
+        return {}
+    wave, rate = sound
+    raw = (wave.clamp(-1, 1) * 32767).round().short().numpy().astype("<i2").tobytes()
+    return {"wave": base64.b64encode(raw).decode(), "rate": rate}
+
+
 def film(items: Sequence[Any]) -> dict[str, Any]:
     """Items uint8 (C, H, W) as `pixels` has one, the bytes of all of them joined; an empty film where there is none."""
     raw = b"".join(item.permute(1, 2, 0).contiguous().numpy().tobytes() for item in items)

@@ -45,10 +45,10 @@ def reading() -> Iterator[None]:
 
 
 def decoded(text: str) -> bytes:
-    """The bytes of an uploaded picture in base64. Raises ConfigError."""
+    """The bytes of an uploaded picture or clip in base64. Raises ConfigError."""
     if len(text) > LARGEST * 4 // 3 + 4:
-        raise ConfigError(f"picture: over {LARGEST // 10**6} MB, too large")
+        raise ConfigError(f"file: over {LARGEST // 10**6} MB, too large")
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:
-        raise ConfigError("picture: not the bytes of a file in base64") from None
+        raise ConfigError("file: not the bytes of one in base64") from None

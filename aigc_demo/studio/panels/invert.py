@@ -62,8 +62,8 @@ def functions(explore: Explore) -> list[Callable[[Any], Any]]:
         match, item, notes = search(explore.engine, found, asked, data, partial(remember, token))
         return {
             "state": state_of(match.request),
-            "original": widgets.pixels(item),
-            "picture": widgets.pixels(match.item),
+            "original": widgets.pixels(item) | widgets.heard(explore.engine.sound(item, here.checkpoint)),
+            "picture": widgets.pixels(match.item) | widgets.heard(explore.engine.sound(match.item, here.checkpoint)),
             **_said(match, found, notes),
         }
 
@@ -78,11 +78,11 @@ def functions(explore: Explore) -> list[Callable[[Any], Any]]:
 
 def endpoints(explore: Explore) -> None:
     def explore_invert(checkpoint: str, picture: str, label: int = -1) -> dict:
-        """Find the latent from which a checkpoint draws a picture most nearly.
+        """Find the latent from which a checkpoint draws a picture most nearly, or makes a clip.
 
         Args:
             checkpoint: its name.
-            picture: the bytes of a PNG, JPEG or WebP in base64, at most 4 MB.
+            picture: the bytes of a PNG, JPEG or WebP, of a sound of a WAV, FLAC, OGG or MP3, in base64, at most 4 MB.
             label: the class's number, or -1 to try every class.
         """
 

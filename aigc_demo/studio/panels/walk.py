@@ -30,10 +30,11 @@ def functions(explore: Explore) -> list[Callable[[Any], Any]]:
             return keys, _few(int(payload["frames"])), str(payload.get("way", "arc")), bool(payload.get("loop"))
 
     def walk_frames(payload):
-        """The walk's pictures, to be played in the page."""
+        """The walk's pictures, to be played in the page, and what is heard of them."""
         keys, frames, way, loop = asked(payload)
-        items = maps.thumbnails(engine, walks.walk(engine, keys, frames, way, loop), SIDE)
-        return {"items": [widgets.pixels(item) for item in items]}
+        passed = walks.walk(engine, keys, frames, way, loop)
+        items = maps.thumbnails(engine, passed, SIDE)
+        return {"items": [widgets.pixels(item) for item in items]} | widgets.heard(walks.sound(engine, passed))
 
     def walk_at(payload):
         """The state of the walk's frame `at`."""
@@ -94,7 +95,7 @@ def endpoints(explore: Explore) -> None:
             seeds: the seeds to walk through, with commas between, at most 32.
             frames: how many pictures, at most 600.
             fps: pictures a second, at most 60 (a gif: 50).
-            kind: mp4, webp or gif.
+            kind: mp4, webp or gif; of sounds also wav, the clips one after another.
             way: arc, at the radius of what the model was trained on, or line.
             loop: 1 to come back to the first.
             label: the class's number, or -1 for the first.

@@ -58,8 +58,8 @@ async function openFile(file) {
   await new Promise((done) => { read.onloadend = done; read.readAsDataURL(file); });
   if (await arrive({ file: String(read.result).split(',')[1] || '' })) return;
   const other = panels.find((panel) => panel.take), sentence = $('.line').textContent;
-  if (!other || !file.type.startsWith('image/')) return;
-  choose(other.id);  // a picture without a recipe can still be looked for
+  if (!other || !file.type.startsWith(`${about.kind}/`)) return;
+  choose(other.id);  // a picture or a clip without a recipe can still be looked for
   await other.take(file);
   complain(sentence);
 }

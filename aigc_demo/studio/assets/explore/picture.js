@@ -3,9 +3,9 @@
 function decode(picture) {
   const { width, height, channels } = picture;
   const bytes = Uint8Array.from(atob(picture.raw), (c) => c.charCodeAt(0));
-  const image = new ImageData(width, height);
+  const image = new ImageData(width, height), colours = channels === 1 && about.palette.length ? about.palette : null;
   for (let i = 0, n = width * height; i < n; i++) {
-    for (let c = 0; c < 3; c++) image.data[4 * i + c] = bytes[channels * i + (channels === 1 ? 0 : c)];
+    for (let c = 0; c < 3; c++) image.data[4 * i + c] = colours ? colours[bytes[i]][c] : bytes[channels * i + (channels === 1 ? 0 : c)];
     image.data[4 * i + 3] = 255;
   }
   return image;
@@ -22,6 +22,7 @@ const hero = $('.hero');
 
 function show(picture, of) {
   paint(hero, picture);
+  hear(picture);
   shown = of;
   pad.dataset.drawn = JSON.stringify(of);
   pad.dataset.count = 1 + Number(pad.dataset.count);

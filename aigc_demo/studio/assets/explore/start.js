@@ -9,6 +9,8 @@ pad.querySelectorAll('.snippet').forEach((box, i) => {
   button.addEventListener('click', () => toClipboard(box.querySelector('code').textContent, button));
 });
 layTabs();
+tellPlayer();
+$('.waveform').setAttribute('aria-label', say('sound.wave'));
 
 $('.dice').addEventListener('click', another);
 $('.reset').addEventListener('click', () => put({ ...state, sliders: [], numbers: {}, sampling: {}, place: null }));
@@ -19,7 +21,7 @@ $('.code').addEventListener('toggle', () => { if ($('.code').open) code(copy());
 $('.save').addEventListener('click', async () => {
   const answer = await server.save(copy());
   if (answer.error) return complain(answer.error);
-  make('a', { href: `data:image/png;base64,${answer.png}`, download: answer.name }).click();
+  make('a', { href: `data:${about.kind}/${about.suffix};base64,${answer.file}`, download: answer.name }).click();
 });
 
 const start = props.start;

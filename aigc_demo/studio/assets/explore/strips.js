@@ -24,6 +24,7 @@ function amount(axis) {  // null: what the seed draws, or the setting's default
 }
 
 async function ahead(axis) {
+  if (about.kind === 'audio' && !presenting) return;  // a strip is silent: each picture comes with its sound
   const key = filmed(axis);
   if (strips.has(key)) return;
   strips.set(key, null);

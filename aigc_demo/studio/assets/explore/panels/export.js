@@ -19,4 +19,4 @@ async function take(format) {
 }
 
 for (const button of takers) button.addEventListener('click', () => take(button.dataset.format));
-panels.push({ id: 'export', word: 'export', opened: () => { $('.export-says').textContent = ''; } });
+panels.push({ id: 'export', word: 'export', fits: () => about.kind === 'image', opened: () => { $('.export-says').textContent = ''; } });

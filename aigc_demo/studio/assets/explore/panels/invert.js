@@ -1,8 +1,10 @@
-// -- the view "From a picture": a sheet of paper to draw on or to drop a photo on, and the search for its latent
+// -- the view "From a picture", of a model of sounds "From a clip": a sheet of paper to draw on or to drop a photo on, or a clip that is
+// dropped or recorded, and the search for its latent
 
 const paper = $('canvas.paper'), ink = paper.getContext('2d', { alpha: false });
 const PEN = 22;                           // of 280: as thick as MNIST's strokes once scaled
-let erasing = false, stroke = null, photo = null, searching = false;
+const RECORD = 2000;                      // ms that are recorded
+let erasing = false, stroke = null, photo = null, spoken = null, searching = false;
 
 function clean() {
   photo = null;
@@ -28,7 +30,50 @@ paper.addEventListener('pointerdown', (event) => { paper.setPointerCapture(event
 paper.addEventListener('pointermove', (event) => { if (stroke) for (const one of event.getCoalescedEvents?.() ?? [event]) drawTo(...onPaper(one)); });
 for (const kind of ['pointerup', 'pointercancel']) paper.addEventListener(kind, () => { stroke = null; });
 
+const base64 = (blob) => new Promise((done) => {
+  const read = new FileReader();
+  read.onloadend = () => done(String(read.result).split(',')[1] || '');
+  read.readAsDataURL(blob);
+});
+
+function waveFile(samples, rate) {         // a WAV of 16 bits
+  const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
+  const put = (at, text) => [...text].forEach((c, i) => view.setUint8(at + i, c.charCodeAt(0)));
+  put(0, 'RIFF'); view.setUint32(4, 36 + 2 * samples.length, true); put(8, 'WAVEfmt ');
+  for (const [at, value, bytes] of [[16, 16, 4], [20, 1, 2], [22, 1, 2], [24, rate, 4], [28, 2 * rate, 4], [32, 2, 2], [34, 16, 2]]) {
+    if (bytes === 4) view.setUint32(at, value, true); else view.setUint16(at, value, true);
+  }
+  put(36, 'data'); view.setUint32(40, 2 * samples.length, true);
+  samples.forEach((v, i) => view.setInt16(44 + 2 * i, Math.round(32767 * Math.max(-1, Math.min(1, v))), true));
+  return new Blob([view], { type: 'audio/wav' });
+}
+
+async function record() {                  // what a browser records, as a WAV, which is what is read here
+  const button = $('.invert-record');
+  let stream;
+  try { stream = await navigator.mediaDevices.getUserMedia({ audio: true }); } catch { return complain(say('invert.deaf')); }
+  button.disabled = true;
+  button.textContent = say('invert.recording');
+  try {
+    const parts = [], recorder = new MediaRecorder(stream);
+    recorder.ondataavailable = (event) => parts.push(event.data);
+    const over = new Promise((done) => { recorder.onstop = done; });
+    recorder.start();
+    await pause(RECORD / 1000);
+    recorder.stop();
+    await over;
+    ear ??= new AudioContext();
+    const sound = await ear.decodeAudioData(await new Blob(parts).arrayBuffer());
+    await take(waveFile(sound.getChannelData(0), sound.sampleRate));
+  } catch { complain(say('invert.deaf')); } finally {
+    for (const track of stream.getTracks()) track.stop();
+    button.disabled = false;
+    button.textContent = say('invert.record');
+  }
+}
+
 async function take(file) {
+  if (about.kind === 'audio') { spoken = await base64(file); return search(); }
   const read = await photoOf(file, 'high');
   if (!read) return;
   photo = read;
@@ -42,7 +87,8 @@ async function take(file) {
 
 async function search() {
   if (searching) return;
-  if (!paper.dataset.drawn) return complain(say('invert.blank'));
+  const sounds = about.kind === 'audio';
+  if (sounds ? !spoken : !paper.dataset.drawn) return complain(say(sounds ? 'invert.mute' : 'invert.blank'));
   searching = true;
   complain('');
   const bar = $('.invert-progress'), says = $('.invert-says'), token = session + Math.random().toString(36).slice(2);
@@ -50,7 +96,7 @@ async function search() {
   bar.hidden = false;
   bar.value = 0;
   says.textContent = say('invert.searching');
-  const picture = (photo || paper).toDataURL('image/png').split(',')[1], name = about.name;
+  const picture = sounds ? spoken : (photo || paper).toDataURL('image/png').split(',')[1], name = about.name;
   const watchIt = setInterval(async () => {
     const seen = await server.invert_progress(token).catch(() => null);
     if (!searching || !seen || seen.error) return;
@@ -63,6 +109,10 @@ async function search() {
     if (about.name !== name) return;
     paint($('.invert-original'), answer.original);
     paint($('.invert-match'), answer.picture);
+    for (const [button, part] of [['.invert-hear-original', answer.original], ['.invert-hear-match', answer.picture]]) {
+      $(button).hidden = !part.wave;
+      $(button).onclick = () => startSound(bufferOf(part));
+    }
     $('.invert-pairs').hidden = false;
     says.textContent = say(answer.class === null ? 'invert.found' : 'invert.named', {
       rmse: answer.rmse.toFixed(1), psnr: answer.psnr.toFixed(1), seconds: answer.seconds.toFixed(1), name: answer.class, how: say(answer.encoded ? 'invert.encoder' : 'invert.descent') });
@@ -78,7 +128,7 @@ async function search() {
 }
 
 for (const [selector, key] of Object.entries({
-  '.invert-how': 'invert.how', '.invert-pen': 'invert.pen', '.invert-eraser': 'invert.eraser', '.invert-clear': 'invert.clear', '.invert-file span': 'invert.file', '.invert-check span': 'invert.any', '.invert-go': 'invert.go',
+  '.invert-record': 'invert.record', '.invert-hear-original': 'sound.play', '.invert-hear-match': 'sound.play', '.invert-pen': 'invert.pen', '.invert-eraser': 'invert.eraser', '.invert-clear': 'invert.clear', '.invert-check span': 'invert.any', '.invert-go': 'invert.go',
 })) $(selector).textContent = say(key);
 pad.querySelectorAll('.invert-pairs figcaption').forEach((caption, k) => { caption.textContent = say(k ? 'invert.match' : 'invert.original'); });
 paper.setAttribute('aria-label', say('invert.paper'));
@@ -94,5 +144,16 @@ const desk = $('.invert-desk');
 desk.addEventListener('dragover', (event) => { event.preventDefault(); event.stopPropagation(); });
 desk.addEventListener('drop', (event) => { event.preventDefault(); event.stopPropagation(); if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]); });
 clean();
-const enterInvert = () => { $('.invert-check').hidden = !about.classes.length; };
-panels.push({ id: 'invert', word: 'invert', show: enterInvert, opened: enterInvert, take });
+$('.invert-record').addEventListener('click', record);
+function enterInvert() {
+  const sounds = about.kind === 'audio';
+  $('.invert-check').hidden = !about.classes.length;
+  for (const selector of ['.paper', '.invert-pen', '.invert-eraser', '.invert-clear']) $(selector).hidden = sounds;
+  $('.invert-record').hidden = !sounds;
+  $('.invert-how').textContent = say(sounds ? 'invert.how.sound' : 'invert.how');
+  $('.invert-file span').textContent = say(sounds ? 'invert.file.sound' : 'invert.file');
+  $('.invert-file input').accept = sounds ? 'audio/*' : 'image/png,image/jpeg,image/webp,image/gif,image/bmp';
+  tab(panels.find((panel) => panel.id === 'invert')).textContent = say(sounds ? 'invert.sound' : 'invert');
+}
+function leaveInvert() { spoken = null; $('.invert-pairs').hidden = true; enterInvert(); }
+panels.push({ id: 'invert', word: 'invert', show: enterInvert, opened: leaveInvert, take });

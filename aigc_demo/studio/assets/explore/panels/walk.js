@@ -1,8 +1,12 @@
 // -- the view "Walk": keys are states; a walk's frames come in one batch and are played at the screen's own speed
 
-let keys = [], frames = [], playing = 0, of = '', begun = 0;
+let keys = [], frames = [], heard = null, playing = 0, of = '', begun = 0;
 const walkSays = (sentence) => { $('.walk-says').textContent = sentence; };
 const asked = () => {
+  if (about.kind === 'audio') {  // one clip after another
+    const count = Math.max(2, Math.min(32, Math.round(Number($('[name=walk-seconds]').value)) || 8));
+    return { keys: keys.map((key) => key.state), way: $('[name=walk-way]').value, loop: $('[name=walk-loop]').checked, fps: 1, frames: count };
+  }
   const fps = Number($('[name=walk-fps]').value), seconds = Math.max(0.5, Math.min(10, Number($('[name=walk-seconds]').value) || 2));
   return { keys: keys.map((key) => key.state), way: $('[name=walk-way]').value, loop: $('[name=walk-loop]').checked, fps, frames: Math.round(seconds * fps) };
 };
@@ -52,6 +56,7 @@ function layKeys() {
 // -- playing
 
 function halt() {
+  if (playing && about.kind === 'audio') stopSound();
   cancelAnimationFrame(playing);
   playing = 0;
   $('.walk-play').textContent = say('walk.play');
@@ -59,7 +64,8 @@ function halt() {
 
 function tick(now) {
   if (!begun) begun = now;
-  const at = Math.floor((now - begun) / 1000 * Number($('[name=walk-fps]').value)) % frames.length;
+  const rate = about.kind === 'audio' ? frames.length / heard.duration : Number($('[name=walk-fps]').value);
+  const at = Math.floor((now - begun) / 1000 * rate) % frames.length;
   if (String(at) !== pad.dataset.frame) { lay(hero, frames[at]); pad.dataset.frame = at; }
   playing = requestAnimationFrame(tick);
 }
@@ -77,10 +83,12 @@ async function play() {
     const answer = await server.walk_frames(asked());
     if (answer.error) { walkSays(''); return complain(answer.error); }
     frames = answer.items.map(decode);
+    heard = answer.wave ? bufferOf(answer) : null;
     of = now;
   }
   complain('');
-  walkSays(say('walk.playing', { n: frames.length, fps: asked().fps }));
+  walkSays(heard ? say('walk.sounding', { n: frames.length, s: heard.duration.toFixed(1) }) : say('walk.playing', { n: frames.length, fps: asked().fps }));
+  if (heard) startSound(heard, 0, true);
   begun = 0;
   $('.walk-play').textContent = say('walk.stop');
   playing = requestAnimationFrame(tick);
@@ -93,7 +101,7 @@ async function save() {
     const answer = await server.walk_film({ ...asked(), kind: $('[name=walk-kind]').value });
     walkSays(answer.error ? '' : say('walk.written', { name: answer.name, kb: Math.round(answer.film.length * 0.75 / 1024).toLocaleString() }));
     if (answer.error) return complain(answer.error);
-    const type = { mp4: 'video/mp4', gif: 'image/gif', webp: 'image/webp' }[$('[name=walk-kind]').value];
+    const type = { mp4: 'video/mp4', gif: 'image/gif', webp: 'image/webp', wav: 'audio/wav' }[$('[name=walk-kind]').value];
     make('a', { href: `data:${type};base64,${answer.film}`, download: answer.name }).click();
   } catch { complain(say('lost')); } finally { $('.walk-save').disabled = keys.length < 2; }
 }
@@ -101,7 +109,7 @@ async function save() {
 // -- words and events
 
 for (const [selector, key] of Object.entries({
-  '.walk-add': 'walk.add', '.walk-random': 'walk.random', '.walk-clear': 'walk.clear', '.walk-way-name': 'walk.way', '.walk-seconds-name': 'walk.seconds', '.walk-fps-name': 'walk.fps',
+  '.walk-add': 'walk.add', '.walk-random': 'walk.random', '.walk-clear': 'walk.clear', '.walk-way-name': 'walk.way', '.walk-fps-name': 'walk.fps',
   '.walk-check span': 'walk.loop', '.walk-play': 'walk.play', '.walk-save': 'walk.save', '.walk-along-name': 'walk.along', '.walk-along': 'walk.ends', '.walk-add-up': 'walk.sum',
   '.walk-level-name': 'walk.level', '.walk-mixed': 'walk.mix',
 })) $(selector).textContent = say(key);
@@ -111,7 +119,6 @@ $('[name=walk-kind]').setAttribute('aria-label', say('walk.kind'));
 const options = (name, values, chosen) => $(`[name=${name}]`).replaceChildren(...values.map(([value, text]) => make('option', { value, textContent: text, selected: value === chosen })));
 options('walk-way', [['arc', say('walk.arc')], ['line', say('walk.line')]]);
 options('walk-fps', [[15, '15'], [30, '30'], [60, '60']], 30);
-options('walk-kind', [['mp4', 'MP4'], ['webp', 'WebP'], ['gif', 'GIF']], 'webp');
 $('.walk-add').addEventListener('click', () => { keys.push(keyOf(copy())); layKeys(); });
 $('.walk-random').addEventListener('click', () => { keys.push(keyOf({ ...copy(), seed: Math.floor(Math.random() * 100000), numbers: {}, place: null })); layKeys(); });
 $('.walk-clear').addEventListener('click', () => { keys = []; layKeys(); });
@@ -143,6 +150,11 @@ function enterWalk() {
   if (walked === about.name) return;
   walked = about.name;
   keys = [];
+  const films = [['mp4', 'MP4'], ['webp', 'WebP'], ['gif', 'GIF']], sounds = about.kind === 'audio';
+  options('walk-kind', sounds ? [['wav', 'WAV'], ...films] : films, sounds ? 'wav' : 'webp');
+  $('.walk-seconds-name').textContent = say(sounds ? 'walk.clips' : 'walk.seconds');
+  Object.assign($('[name=walk-seconds]'), sounds ? { min: 2, max: 32, step: 1, value: 8 } : { min: 0.5, max: 10, step: 0.5, value: 2 });
+  $('[name=walk-fps]').closest('label').hidden = sounds;
   options('walk-level', Array.from({ length: Math.max(0, about.levels - 1) }, (_, k) => [k + 1, say('walk.layers', { n: k + 1, of: about.levels })]));
   options('walk-slider', about.effects.map((_, k) => [k, called(k)]));
   layKeys();
