@@ -36,6 +36,7 @@ CONFIG, WEIGHTS, CARD, LOG, SAMPLES, DIRECTIONS, TRACE = (
     "directions.safetensors",
     "trace.safetensors",
 )
+TASKS = {"image": "unconditional-image-generation", "text": "text-generation"}  # the Hub's, where it has one
 LARGEST_CONFIG, LARGEST_WEIGHTS = 1 << 20, 4 << 30  # bytes
 LONGEST_NAME = 64  # characters of a direction's name
 
@@ -51,6 +52,7 @@ class Source(Fields):
     title: str = ""
     licence: str = ""
     url: str = ""
+    about: str = ""
     items: int = 0
     digest: str = ""
 
@@ -331,13 +333,14 @@ def shelf(*folders: Path) -> list[Checkpoint]:
 def card(manifest: Manifest, size: int) -> str:
     """The model card (README.md) of a checkpoint, with the Hub's front matter."""
     run, training, source = manifest.run, manifest.training, manifest.source
-    shape = ", ".join(f"{k} {v}" for k, v in manifest.modality.items() if k != "kind")
+    shape = ", ".join(f"{k} {v}" for k, v in manifest.modality.items() if isinstance(v, (int, float)))
     terms = "\n".join(f"| {name} | {value:.4f} |" for name, value in training.terms.items() if math.isfinite(value))
     front = {
         "library_name": "aigc-demo",
         "tags": [run.family, manifest.modality["kind"], "aigc-demo"],
-        "pipeline_tag": "unconditional-image-generation",
     }
+    if manifest.modality["kind"] in TASKS:
+        front["pipeline_tag"] = TASKS[manifest.modality["kind"]]
     if manifest.classes:
         front["tags"].append("class-conditional")
     return "\n".join(
@@ -345,6 +348,7 @@ def card(manifest: Manifest, size: int) -> str:
         + [f"A `{run.family}:{run.preset}` of {manifest.modality['kind']}s ({shape}), trained on {source.title or source.name}.", ""]
         + ([f"![samples]({SAMPLES})", ""])
         + ["## Data", "", f"- {source.items:,} items of {source.title or source.name}" + (f" ({source.url})" if source.url else "")]
+        + ([f"- {source.about}"] if source.about else [])
         + [f"- Licence of the data: {source.licence or 'not stated; ask whoever gave it'}"]
         + ([f"- Classes: {', '.join(manifest.classes)}"] if manifest.classes else [])
         + ["", "## Training", "", "```", training.command, "```", ""]

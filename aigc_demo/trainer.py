@@ -564,6 +564,7 @@ def _checkpoint(
             title=source.title,
             licence=source.licence,
             url=source.url,
+            about=source.about,
             items=len(trainer.training.items),
             digest=trainer.dataset.digest,
         ),
