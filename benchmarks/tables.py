@@ -29,6 +29,7 @@ TITLES = {
     "gaussians": "25 Gaussians: does a generator leave some out?",
     "stacked": "Stacked MNIST: which of 1,000 combinations does a generator leave out?",
     "likelihood": "How likely a VAE finds digits that it has not seen",
+    "sound": "Does it say what it was asked to?",
     "inversion": "Back from a picture: a real digit to its latent",
 }
 
