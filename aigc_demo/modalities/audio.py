@@ -179,9 +179,9 @@ class Modality:
 
     def told(self, items: torch.Tensor) -> torch.Tensor:
         """Items -> magnitudes (N, window / 2 + 1, size), as the vocoder knows them."""
-        with torch.inference_mode():
-            decibels = SPAN / 2 * (_network(self.vocoder, self.size, self.window // 2 + 1)(self.encode(items)[:, 0].flip(1)) - 1)
-        return torch.where(decibels > -SPAN, 10 ** (decibels / 20), 0.0).clamp(max=1).clone()
+        network = _network(self.vocoder, self.size, self.window // 2 + 1)
+        decibels = SPAN / 2 * (network(self.encode(items)[:, 0].flip(1)) - 1)
+        return torch.where(decibels > -SPAN, 10 ** (decibels / 20), 0.0).clamp(max=1)
 
     def solved(self, items: torch.Tensor) -> torch.Tensor:
         """Items -> magnitudes (N, window / 2 + 1, size) that have the power of their mel bands, some of many (Lee and Seung 2001)."""
