@@ -125,7 +125,7 @@ _BUILT_IN = (
         None,
         _TEN,
         2700,
-        "English digits in the voices of six volunteers, which a model imitates: 2,700 clips to train on, 300 to test (the first five of each).",
+        "English digits in the voices of six volunteers, which a model imitates: 2,700 clips to train on, 300 to test.",
     ),
     Source(
         "stacked-mnist",
