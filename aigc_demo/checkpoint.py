@@ -333,7 +333,14 @@ def shelf(*folders: Path) -> list[Checkpoint]:
 def card(manifest: Manifest, size: int) -> str:
     """The model card (README.md) of a checkpoint, with the Hub's front matter."""
     run, training, source = manifest.run, manifest.training, manifest.source
+    kind, name = manifest.modality["kind"], run.name or "PATH"
     shape = ", ".join(f"{k} {v}" for k, v in manifest.modality.items() if isinstance(v, (int, float)))
+    use = f"aigc write {name} --seed 7" if kind == "text" else f"aigc sample {name} --n 64 --seed 7 -o grid.png"
+    limits = "it draws nothing else, and what it draws is invented, not a record of anything."
+    copied = "Samples can resemble items of the data; no copy check was run on this checkpoint."
+    if kind == "text":
+        limits = "it writes nothing else, and what it writes is invented, not a record of anything."
+        copied = "`aigc write` says of every text how much of it was copied from what the model learnt from."
     terms = "\n".join(f"| {name} | {value:.4f} |" for name, value in training.terms.items() if math.isfinite(value))
     front = {
         "library_name": "aigc-demo",
@@ -372,10 +379,9 @@ def card(manifest: Manifest, size: int) -> str:
         + [
             "## Limits",
             "",
-            "Small, and trained on one narrow set: it draws nothing else, and what it draws is invented, not a record of anything.",
+            f"Small, and trained on one narrow set: {limits}",
+            *(copied, "", "## Use", "", "```", use, "```", ""),
         ]
-        + ["Samples can resemble items of the data; no copy check was run on this checkpoint.", "", "## Use", "", "```"]
-        + [f"aigc sample {run.name or 'PATH'} --n 64 --seed 7 -o grid.png", "```", ""]
     )
 
 

@@ -27,6 +27,7 @@ TITLES = {
     "health": "A run's health in one word: runs broken on purpose, and presets as shipped",
     "directions": "Sliders that change one thing each",
     "gaussians": "25 Gaussians: does a generator leave some out?",
+    "text": "Texts: foretold, written, in form",
     "stacked": "Stacked MNIST: which of 1,000 combinations does a generator leave out?",
     "likelihood": "How likely a VAE finds digits that it has not seen",
     "sound": "Does it say what it was asked to?",

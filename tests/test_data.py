@@ -62,7 +62,7 @@ def test_every_source_says_its_licence_and_what_it_is():
         assert source.licence
         assert source.title
         assert source.about
-        assert len(source.classes) >= 6 or source.name in ("stacked-mnist", "grid25", "ring", "moons")
+        assert len(source.classes) >= 6 or source.name in ("stacked-mnist", "grid25", "ring", "moons", "tinyshakespeare", "tang")
     assert next(s for s in data.sources() if s.name == "shapes").classes == shapes.SHAPES
 
 

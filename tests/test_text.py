@@ -138,7 +138,7 @@ def test_every_kind_of_file_gives_the_same_text(tmp_path):
         ("a.csv", "x,y\n1,2\n", {"column": "z"}, "column of the texts is not clear"),
         ("a.jsonl", "[1]\n", {}, "none of these|no row that can be read|column"),
         ("a.txt", VERSE * 9, {"mirror": True}, "data.mirror: True means nothing for a text"),
-        ("missing.txt", None, {}, "there is no such folder or file"),
+        ("missing.txt", None, {}, "missing.txt: there is no such file"),
     ],
 )
 def test_what_cannot_be_read_is_one_sentence(tmp_path, name, content, spec, says):

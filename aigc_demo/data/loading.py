@@ -244,8 +244,10 @@ def _path(name: str, known: list[str]) -> str:
     path = os.path.expanduser(name)
     if os.path.exists(path):
         return path
-    if os.sep in path or "/" in path or path.startswith((".", "~")) or path.lower().endswith((".zip", *texts.SUFFIXES)):
-        raise DataError(f"{shown(name)}: there is no such folder or file")
+    if path.lower().endswith(texts.SUFFIXES):
+        raise DataError(f"{shown(name)}: there is no such file")
+    if os.sep in path or "/" in path or path.startswith((".", "~")) or path.lower().endswith(".zip"):
+        raise DataError(f"{shown(name)}: there is no such folder or zip")
     raise DataError(f"{config.unknown(shown(name), known)}; data is one of {', '.join(known)}, or the path of a folder, a zip or a text")
 
 

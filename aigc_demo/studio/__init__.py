@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from .. import jobs
 from ..engine import Engine
-from . import compare, contact, explore, runs, train, widgets, words
+from . import compare, contact, explore, runs, train, widgets, words, write
 
 SANS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
@@ -114,6 +114,7 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
             with gr.Tab(t("page.explore"), id="explore"):
                 pad = explore.tab(exploring, gpu)
                 contact.endpoints(engine, gpu)
+                write.part(exploring)
             with gr.Tab(t("page.train"), id="train") as train_tab:
                 view = train.tab(training, t, train_tab, engine, kept, gpu)
             with gr.Tab(t("page.compare"), id="compare") as compare_tab:

@@ -66,14 +66,16 @@ class Explore:
         found = checkpoints.shelf(files.shipped()) + [
             c for c in checkpoints.shelf(files.runs()) if not (c.path.parent / jobs.OWNER).exists()
         ]
-        shown = {c.name: c for c in [*found, *_found(opened)] if c.modality.pictured}  # a point alone is nothing to look at
+        shown = {c.name: c for c in [*found, *_found(opened)] if c.modality.pictured or c.modality.kind == "text"}
         return [{"name": c.name, "title": title(c)} for c in shown.values()]
 
     def open(self, name: str) -> dict[str, Any]:
         """What the page needs to show a checkpoint's controls."""
         warm = self.engine.warm(str(name))
         c = warm.checkpoint
-        if not c.modality.pictured:
+        if c.modality.kind == "text":  # the part for texts describes it
+            return {"name": c.name, "title": title(c), "kind": "text"}
+        if not c.modality.pictured:  # a point alone is nothing to look at
             raise ConfigError(f"checkpoint {c.name}: it draws {c.modality.kind}, which the Train tab shows; Explore is for pictures")
         silent = c.modality.kind == "image"
         source, training = c.manifest.source, c.manifest.training
@@ -381,7 +383,7 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
         opened = asked.get("opened") if isinstance(asked, dict) else None
         return {"shelf": explore.shelf(opened if isinstance(opened, list) else [])}
 
-    names = [c["name"] for c in explore.shelf([])]
+    names = [c.name for c in _found([c["name"] for c in explore.shelf([])]) if c.modality.pictured]
     first = next((n for n in ("mnist-dcgan", *names) if n in names), None)
     others = panels.found()
     own = (

@@ -96,6 +96,11 @@ async function open(name, wanted) {
   try {
     const answer = await server.open(name);
     if (answer.error) { complain(answer.error); if (about) $('[name=checkpoint]').value = about.name; return false; }
+    if (answer.kind === 'text') {  // the part for texts shows it
+      document.dispatchEvent(new CustomEvent('aigc:write', { detail: name }));
+      if (about) $('[name=checkpoint]').value = about.name;
+      return false;
+    }
     about = answer;
     put({ seed: state ? state.seed : 7, label: about.classes.length ? 0 : null, ...wanted });
     chosen()?.opened?.();

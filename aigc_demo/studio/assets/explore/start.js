@@ -16,6 +16,7 @@ $('.dice').addEventListener('click', another);
 $('.reset').addEventListener('click', () => put({ ...state, sliders: [], numbers: {}, sampling: {}, place: null }));
 $('[name=seed]').addEventListener('change', (e) => seed(Math.min(2147483647, Math.max(0, Math.trunc(Number(e.target.value)) || 0))));
 $('[name=checkpoint]').addEventListener('change', (e) => open(e.target.value));
+document.addEventListener('aigc:draw', (e) => { $('[name=checkpoint]').value = e.detail; open(e.detail); });
 $('.raw').addEventListener('toggle', () => { if ($('.raw').open) raw(copy()); });
 $('.code').addEventListener('toggle', () => { if ($('.code').open) code(copy()); });
 $('.save').addEventListener('click', async () => {

@@ -1,0 +1,195 @@
+"""Explore for texts: a prompt, the text as it is written token by token, and how well a pasted one is foretold."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from ..config import ConfigError, specs
+from ..data import poems
+from ..engine import Request
+from ..evaluation import texts
+from . import widgets, words
+from .explore import Explore, title
+
+AT_ONCE = 0.08  # seconds of writing that one answer brings
+MOST_OPEN = 64  # texts that are being written at a time; the oldest is given up
+
+
+class Writing:
+    """What the page's part for texts and its named endpoints call; one for a server."""
+
+    def __init__(self, explore: Explore):
+        self.explore, self.engine = explore, explore.engine
+        self._open: OrderedDict[str, tuple[Request, Iterator[texts.Piece], list[str]]] = OrderedDict()
+
+    def about(self, name: str) -> dict[str, Any]:
+        """What the page needs to show the controls of a checkpoint that writes. Raises ConfigError and CheckpointError."""
+        warm = self.engine.warm(str(name))
+        c = warm.checkpoint
+        if c.modality.kind != "text":
+            raise ConfigError(f"checkpoint {c.name}: it writes no text, it draws {c.modality.kind}s")
+        source = c.manifest.source
+        numbers = [s for s in specs(warm.model.Sampling) if s.kind in ("int", "float")]
+        return {
+            "name": c.name,
+            "title": title(c),
+            "settings": [{k: getattr(s, k) for k in ("name", "help", "default", "low", "high", "kind")} for s in numbers],
+            "context": c.modality.context,
+            "forms": list(poems.FORMS) if source.name == "tang" else [],
+            "data": source.title or source.name,
+            "licence": source.licence,
+        }
+
+    def request(self, asked: Any) -> Request:
+        """The engine's request that the page's fields mean; those of a poem become its prompt. Raises ConfigError and PoemError."""
+        if not isinstance(asked, dict) or not isinstance(asked.get("sampling") or {}, dict):
+            raise ConfigError("the request is not one that this page sends")
+        sampling = dict(asked.get("sampling") or {})
+        if asked.get("form"):
+            sampling |= {
+                "prompt": poems.prompt(str(asked.get("title", "")), str(asked["form"]), str(asked.get("line", ""))),
+                "until": poems.END,
+            }
+        return Request.of({"checkpoint": asked.get("checkpoint"), "seed": asked.get("seed", 0), "sampling": sampling})
+
+    def begin(self, asked: Any) -> dict[str, Any]:
+        """Begins a text; gives the name under which `more` goes on with it, what it begins with, and the command that repeats it."""
+        request = self.request(asked)
+        written = texts.pieces(self.engine, request)
+        first = next(written, None)  # what cannot be written is said now
+        id = secrets.token_urlsafe(12)
+        self._open[id] = request, _from(first, written), []
+        while len(self._open) > MOST_OPEN:
+            self._open.popitem(last=False)
+        return {"id": id, "prompt": request.sampling.get("prompt", ""), "command": command(request)}
+
+    def more(self, id: Any) -> dict[str, Any]:
+        """The next pieces of a text, each with its probability and the likeliest ones; at its end how much of it was copied."""
+        if str(id) not in self._open:
+            raise ConfigError("this text is not being written any more: write it anew")
+        request, written, so_far = self._open[str(id)]
+        until, pieces = time.monotonic() + AT_ONCE, []
+        while time.monotonic() < until:
+            piece = next(written, None)
+            if piece is None:
+                self._open.pop(str(id), None)
+                copied = texts.copied(self.engine.warm(request.checkpoint), "".join(so_far))
+                return {"pieces": pieces, "over": True, "copied": copied and copied[0], "window": copied and copied[1]}
+            so_far.append(piece.text)
+            pieces.append([piece.text, round(piece.p, 4), [[text, round(p, 4)] for text, p in piece.likeliest]])
+        return {"pieces": pieces, "over": False}
+
+    def pasted(self, asked: Any) -> dict[str, Any]:
+        """How well the checkpoint foretells asked["text"]: nats a character, the perplexity, and each token with its probability."""
+        if not isinstance(asked, dict):
+            raise ConfigError("the request is not one that this page sends")
+        self.about(str(asked.get("checkpoint")))
+        warm = self.engine.warm(str(asked.get("checkpoint")))
+        score, shown = texts.pasted(self.engine, warm, str(asked.get("text", "")))
+        pieces = [[text, round(p, 4), []] for text, p in shown]
+        return {"nats": score.nats, "perplexity": score.perplexity, "characters": score.characters, "pieces": pieces}
+
+
+def _from(first: texts.Piece | None, rest: Iterator[texts.Piece]) -> Iterator[texts.Piece]:
+    if first is not None:
+        yield first
+        yield from rest
+
+
+def command(request: Request) -> str:
+    """The command line that writes the text again."""
+    prompt = request.sampling.get("prompt", "").replace("\n", "\\n")
+    line = ["aigc", "write", request.checkpoint, "--seed", str(request.seed), *(("--prompt", prompt) if prompt else ())]
+    for name, value in request.sampling.items():
+        if name != "prompt":
+            line += ["--set", f"{name}={value}"]
+    return shlex.join(line)
+
+
+def part(explore: Explore) -> None:
+    """Lays out the part of the tab, which shows itself once a checkpoint that writes is chosen, and its named endpoints."""
+    writing = Writing(explore)
+
+    def shelf(asked):
+        opened = asked.get("opened") if isinstance(asked, dict) else None
+        return {"shelf": explore.shelf(opened if isinstance(opened, list) else [])}
+
+    folder = widgets.ASSETS / "write"
+    gr.HTML(
+        {},
+        html_template=(folder / "write.html").read_text("utf-8"),
+        js_on_load=widgets.script(f"const words = {json.dumps(words.of('write'))};", "write/write.js"),
+        apply_default_css=False,
+        server_functions=[widgets.answering(f) for f in (shelf, writing.about, writing.begin, writing.more, writing.pasted)],
+        container=False,
+        padding=False,
+        elem_id="write",
+    )
+
+    def write_text(checkpoint: str, prompt: str = "", seed: int = 0, settings: str = "{}") -> Iterator[str]:
+        """Write a text; it comes as it grows, the prompt first (`aigc write`).
+
+        Args:
+            checkpoint: the name of one that writes, as explore_list gives it.
+            prompt: what the text begins with.
+            seed: the same seed writes the same text.
+            settings: a JSON object: temperature, top_k, top_p, min_p, penalty, length, until.
+        """
+
+        def asked():
+            try:
+                sampling = json.loads(settings)
+            except (ValueError, RecursionError):
+                sampling = None
+            if not isinstance(sampling, dict):
+                raise ConfigError(f"settings: {settings[:60]!r} is not a JSON object")
+            return texts.pieces(
+                explore.engine, writing.request({"checkpoint": checkpoint, "seed": seed, "sampling": {**sampling, "prompt": prompt}})
+            )
+
+        yield from _grown(prompt, widgets.told(asked))
+
+    def write_poem(checkpoint: str, title: str, form: str = "五绝", line: str = "", seed: int = 0) -> Iterator[str]:
+        """Write a Tang poem; it comes as it grows, its heading first.
+
+        Args:
+            checkpoint: the name of one that learnt from Tang poems, such as tang-gpt.
+            title: the poem's.
+            form: 五绝, 七绝, 五律 or 七律: 4 or 8 verses of 5 or 7 characters.
+            line: the first line, or its beginning.
+            seed: the same seed writes the same poem.
+        """
+
+        def asked():
+            request = writing.request({"checkpoint": checkpoint, "seed": seed, "title": title, "form": form, "line": line})
+            return request, texts.pieces(explore.engine, request)
+
+        request, written = widgets.told(asked)
+        yield from _grown(request.sampling["prompt"], written)
+
+    def write_perplexity(checkpoint: str, text: str) -> dict:
+        """How well a model foretells a text (`aigc perplexity`): nats a character, perplexity, and each token with its probability.
+
+        Args:
+            checkpoint: the name of one that writes.
+            text: at least 2 characters, at most 20,000.
+        """
+        return widgets.told(writing.pasted, {"checkpoint": checkpoint, "text": text})
+
+    for function in (write_text, write_poem, write_perplexity):
+        gr.api(function, api_name=function.__name__)
+
+
+def _grown(begun: str, written: Iterator[texts.Piece]) -> Iterator[str]:
+    yield begun
+    while (piece := widgets.told(next, written, None)) is not None:
+        begun += piece.text
+        yield begun
