@@ -17,6 +17,12 @@ pytest_plugins = ["pages"]
 
 ASKED = {"checkpoint": "tiny-gpt", "seed": 7, "sampling": {"length": 40}}
 SPOTS = "() => [...document.querySelectorAll('.writer .token')].map((t) => [t.textContent, Number(t.dataset.p)])"
+STOPPED = """async () => {
+  document.querySelector('.writer .go').click();
+  const begun = () => document.querySelector('.writer .begun')?.textContent === 'KING' && document.querySelector('.writer .token');
+  while (!begun()) await new Promise((next) => setTimeout(next, 5));
+  document.querySelector('.writer .stop').click();
+}"""
 OVER = "() => Number(document.querySelector('.writer').dataset.over) > 0"
 
 
@@ -108,9 +114,7 @@ def test_a_visitor_writes_stops_and_has_a_text_foretold(visit, site, toys_home, 
     assert "never saw '/', '<', '>'" in page.inner_text(".writer .line") or "never saw" in page.inner_text(".writer .line")
     page.fill("[name=prompt]", "KING")
     page.evaluate("() => { const d = document.querySelector('[data-name=length]'); d.value = 1000; d.dispatchEvent(new Event('input')); }")
-    page.click(".writer .go")
-    page.wait_for_function("() => document.querySelectorAll('.writer .token').length > 5")
-    page.click(".writer .stop")
+    page.evaluate(STOPPED)
     count = page.locator(".writer .token").count()
     page.wait_for_timeout(400)
     assert page.locator(".writer .token").count() == count < 1000
