@@ -243,6 +243,8 @@ def shipped() -> list[dict[str, Any]]:
     rows = []
     for c in checkpoint.shelf(files.shipped()):
         built, took = checkpoint.load(c), []
+        if not built.smooth:
+            continue
         for _ in range(ROUNDS):
             began = time.monotonic()
             found = latent.directions(built, "best", c.modality.measures, seed=c.manifest.run.seed)

@@ -124,16 +124,16 @@ class Model(Promise):
             "data": {"source": "tinyshakespeare", "validation": 0.1},
             "model": {"width": 128, "depth": 4, "heads": 4, "hidden": 384, "counts": 5},
             "train": {"lr": 4e-3, "beta2": 0.99, "batch": 16, "warmup": 50, "decay": "linear", "clip": 1.0, "ema": 0.0}
-            | {"budget": 5, "unit": "minutes", "marks": 6, "kept_marks": 3, "weight_decay": 0.1},
-            "size": 256,
+            | {"budget": 5, "unit": "minutes", "marks": 4, "kept_marks": 3, "weight_decay": 0.1},
+            "size": 128,
         },
         "tang": {
             "about": "Tang poems by title and form, on a CPU",
             "data": {"source": "tang", "validation": 0.05},
-            "model": {"width": 192, "depth": 4, "heads": 6, "hidden": 512, "tied": True},
-            "train": {"lr": 3e-3, "beta2": 0.99, "batch": 32, "warmup": 100, "decay": "linear", "clip": 1.0, "ema": 0.0}
-            | {"budget": 15, "unit": "minutes", "marks": 8, "kept_marks": 3, "weight_decay": 0.1, "weights": "float16"},
-            "size": 128,
+            "model": {"width": 160, "depth": 4, "heads": 4, "hidden": 432, "tied": True},
+            "train": {"lr": 2e-3, "beta2": 0.99, "batch": 8, "warmup": 100, "decay": "linear", "clip": 1.0, "ema": 0.0}
+            | {"budget": 12, "unit": "minutes", "marks": 6, "kept_marks": 3, "weight_decay": 0.1, "weights": "float16"},
+            "size": 96,
         },
         "gpu": {
             "about": "characters, nanoGPT's size of 10 million weights",
