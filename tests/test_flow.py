@@ -190,6 +190,14 @@ def test_guidance_is_followed_by_many_steps_and_by_one():
         torch.testing.assert_close(one, (z + v[0]).clamp(-1, 1))
         torch.testing.assert_close(none, (z + v[1]).clamp(-1, 1))
         torch.testing.assert_close(both, (z + v[1] + 2 * (v[0] - v[1])).clamp(-1, 1))
+    made = untrained("flow:tiny", Image(16, 1), 3, {"model.guidance": 2.0}).eval()
+    shake(made)
+    own, twice, half = (made.sample(z, made.Sampling(guidance=s), y) for s in (1.0, 2.0, 0.5))
+    plain = untrained("flow:tiny", Image(16, 1), 3).eval()
+    shake(plain)
+    torch.testing.assert_close(own, plain.sample(z, plain.Sampling(guidance=2.0), y))
+    torch.testing.assert_close(half, plain.sample(z, plain.Sampling(), y))
+    assert (twice - own).abs().max() > 1e-3
 
 
 def test_the_less_a_picture_is_noised_the_more_of_it_stays():

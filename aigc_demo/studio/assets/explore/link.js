@@ -61,7 +61,7 @@ async function openFile(file) {
   if (!other || !file.type.startsWith(`${about.kind}/`)) return;
   choose(other.id);  // a picture or a clip without a recipe can still be looked for
   await other.take(file);
-  complain(sentence);
+  if (!$('.line').textContent) complain(sentence);  // else what is wrong with it has been said
 }
 
 const mat = $('.mat');
