@@ -40,7 +40,7 @@ from .vocoder import clips
 
 SAMPLES = 1000
 ACCURACY = 0.97  # of the classifier, at least
-EPOCHS = 30
+EPOCHS = 16
 SHIFT = 6  # moments and bands by which a clip is moved while the classifier learns: moments, a third of it bands
 PER_NOTE, MINUTES = 10, 10.0
 LOUD = -50.0  # dB: a moment whose loudest frequency is below is not compared

@@ -32,7 +32,7 @@ QUIET = 0.01  # of a clip's loudest 10 ms: what lies before and behind and stays
 LEAD, FADE = 0.02, 0.01  # seconds: silence before the sound begins, and how a clip that is cut ends
 SPAN = 80.0  # decibels from an item's 0 to its 255, which is a sine of amplitude 1
 ROUNDS, MOMENTUM = 32, 0.99  # of Griffin and Lim's algorithm
-UNMIXING = 24  # rounds that turn mel bands back into frequencies
+UNMIXING, FITTING = 24, 6  # rounds that turn mel bands back into frequencies, from nothing and from what the vocoder tells
 COLOURS = ((22, 24, 26), (56, 32, 100), (138, 41, 129), (214, 69, 99), (251, 141, 60), (252, 253, 191))  # of levels, ever lighter
 CLIP = b"WAVE"
 VOCODER = Path(__file__).with_name("vocoder.safetensors")  # of the default rate, length and size; benchmarks/vocoder.py made it
@@ -164,7 +164,7 @@ class Modality:
         """Items -> waves float32 (N, samples) within -1 to 1, the same for the same item, and the rate. Their phases come from the
         algorithm of Griffin and Lim (1984), doi 10.1109/TASSP.1984.1164317, in the fast form of Perraudin et al. (2013), doi
         10.1109/WASPAA.2013.6701851. Raises BadItem where the vocoder is none for such items."""
-        waves = self.phased(self.told(items) if self.vocoder else self.solved(items))
+        waves = self.phased(self.magnitudes(items))
         return waves / waves.abs().amax(1, keepdim=True).clamp(min=1), self.rate
 
     def phased(self, size: torch.Tensor) -> torch.Tensor:
@@ -177,18 +177,16 @@ class Modality:
             now, before = size * ahead / ahead.abs().clamp(min=1e-9), fitting
         return self.wave(now)
 
-    def told(self, items: torch.Tensor) -> torch.Tensor:
-        """Items -> magnitudes (N, window / 2 + 1, size), as the vocoder knows them."""
-        network = _network(self.vocoder, self.size, self.window // 2 + 1)
-        decibels = SPAN / 2 * (network(self.encode(items)[:, 0].flip(1)) - 1)
-        return torch.where(decibels > -SPAN, 10 ** (decibels / 20), 0.0).clamp(max=1)
-
-    def solved(self, items: torch.Tensor) -> torch.Tensor:
-        """Items -> magnitudes (N, window / 2 + 1, size) that have the power of their mel bands, some of many (Lee and Seung 2001)."""
-        power = self.power(items)
-        bands = _bands(self.rate, self.window, self.size)
-        found = bands.T @ (power / bands.sum(1, keepdim=True))
-        for _ in range(UNMIXING):
+    def magnitudes(self, items: torch.Tensor) -> torch.Tensor:
+        """Items -> magnitudes (N, window / 2 + 1, size) that have the power of their mel bands (multiplied into place: Lee and Seung 2001).
+        Many have: of these, some near to what the vocoder tells, else near to an even spread."""
+        power, bands = self.power(items), _bands(self.rate, self.window, self.size)
+        if self.vocoder:
+            network, rounds = _network(self.vocoder, self.size, self.window // 2 + 1), FITTING
+            found = 10 ** (SPAN / 20 * (network(self.encode(items)[:, 0].flip(1)).clamp(-1.2, 1.2) - 1))
+        else:
+            found, rounds = bands.T @ (power / bands.sum(1, keepdim=True)), UNMIXING
+        for _ in range(rounds):
             found = found * (bands.T @ power) / (bands.T @ (bands @ found)).clamp(min=1e-12)
         return found.sqrt()
 
@@ -272,7 +270,7 @@ class Modality:
 def modality(rate: int, seconds: float, size: int) -> Modality:
     """The value for clips of these numbers, with the vocoder that comes with the program where it is for such. Raises ValueError."""
     made = Modality(rate, seconds, size)
-    return replace(made, vocoder=VOCODER.read_bytes()) if made == Modality() and VOCODER.exists() else made
+    return replace(made, vocoder=VOCODER.read_bytes()) if made == Modality() else made
 
 
 def coloured(items: torch.Tensor) -> torch.Tensor:
