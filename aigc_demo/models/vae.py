@@ -173,16 +173,7 @@ class Model(Promise):
         },
         "sound": {
             "about": "sounds: a clip dropped into it comes back, and can be walked from",
-            "model": {
-                "network": "ladder",
-                "latent": 32,
-                "width": 32,
-                "depth": 3,
-                "planes": 2,
-                "free_bits": 0.5,
-                "likelihood": "gaussian",
-                "conditional": False,
-            },
+            "model": {"network": "conv", "latent": 64, "width": 20, "likelihood": "gaussian", "conditional": False},
             "train": {"lr": 2e-3, "batch": 64, "decay": "cosine", "clip": 100.0, "budget": 60},
             "data": {"source": "tones"},
             "size": 64,
