@@ -341,6 +341,9 @@ def card(manifest: Manifest, size: int) -> str:
     if kind == "text":
         limits = "it writes nothing else, and what it writes is invented, not a record of anything."
         copied = "`aigc write` says of every text how much of it was copied from what the model learnt from."
+    if kind == "audio":
+        use = f"aigc sample {name} --n 1 --seed 7 -o sample.wav"
+        limits = "it makes no other sound, and what is heard of it was never played or said by anybody, whoever it sounds like."
     terms = "\n".join(f"| {name} | {value:.4f} |" for name, value in training.terms.items() if math.isfinite(value))
     front = {
         "library_name": "aigc-demo",
