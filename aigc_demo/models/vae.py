@@ -172,8 +172,8 @@ class Model(Promise):
             "size": 28,
         },
         "sound": {
-            "about": "sounds: a clip dropped into it comes back, and can be walked from",
-            "model": {"network": "conv", "latent": 64, "width": 20, "likelihood": "gaussian", "conditional": False},
+            "about": "sounds: sliders are heard live, and a clip dropped into it comes back",
+            "model": {"network": "conv", "latent": 32, "width": 20, "likelihood": "gaussian"},
             "train": {"lr": 2e-3, "batch": 64, "decay": "cosine", "clip": 100.0, "budget": 60},
             "data": {"source": "tones"},
             "size": 64,
