@@ -96,7 +96,7 @@ class Model(Promise):
             "size": 28,
         },
         "sound": {
-            "about": "sounds of a chosen class, in two steps: sliders are heard live",
+            "about": "sounds of a chosen class, in two steps; hours on a CPU",
             "model": {"width": 128, "depth": 5, "heads": 4, "patch": 8, "steps": 2, "objective": "average", "guidance": 1.5},
             "train": {"lr": 2e-3, "beta2": 0.99, "batch": 64, "warmup": 100, "decay": "cosine", "clip": 1.0, "budget": 60},
             "data": {"source": "tones"},
