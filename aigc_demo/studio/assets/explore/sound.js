@@ -67,13 +67,12 @@ function tellPlayer() {
 
 function hear(picture) {  // what comes with a sample; a picture is silent
   $('.player').hidden = !picture.wave;
-  pad.dataset.kind = about.kind;
   if (!picture.wave) { clip = null; stopSound(); return; }
   clip = bufferOf(picture);
   drawWave($('.waveform'), clip);
   pad.dataset.heard = 1 + Number(pad.dataset.heard || 0);
   if (sounding) startSound(clip, Math.min(where(), clip.duration - 0.01), loops());  // in the same place of the new sound
-  else if (listening && Number(pad.dataset.heard) > 1) startSound(clip, 0, loops());
+  else if (listening) startSound(clip, 0, loops());
 }
 
 $('.sound-play').addEventListener('click', () => {
