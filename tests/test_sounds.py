@@ -21,7 +21,7 @@ from aigc_demo.exploration import inversion, walks
 from aigc_demo.modalities import audio
 from aigc_demo.nets.vocoder import Vocoder
 from aigc_demo.provenance import label
-from benchmarks.sound import distance
+from benchmarks.sound import distance, pitch
 
 CLIP = audio.Modality()
 
@@ -79,6 +79,17 @@ def test_rate_and_length_are_settings():
     found = load("tones", limit=4, rate=16_000, seconds=0.5, size=32)
     assert found.modality == audio.Modality(16_000, 0.5, 32)
     assert found.items.shape == (4, 1, 32, 32)
+
+
+def test_the_benchmark_hears_a_pitch_and_a_difference():
+    known = tones.factors(60, 5)
+    which = known["what"] < tones.NOTES
+    waves = next(tones.draw({name: v[which][:20] for name, v in known.items()}, 8000, 8000, 0))
+    for wave, hertz in zip(waves, tones.hertz(known["pitch"][which]), strict=False):
+        assert 1200 * abs(math.log2(pitch(wave.numpy(), 8000) / hertz)) < 8, "cents"
+    assert distance(CLIP, waves, waves) == 0
+    assert distance(CLIP, waves, 0.5 * waves) == pytest.approx(0, abs=1e-3), "loudness aside"
+    assert distance(CLIP, waves, waves.flip(0)) > 10
 
 
 # Files
