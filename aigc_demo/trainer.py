@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors
 import safetensors.torch
@@ -26,6 +26,7 @@ from .measures import ITEMS, KNOWN, NUMBERS, Measures
 from .model import Batch, Model, build, draw_latents, family, generator, key
 
 LOG_SECONDS = 0.25
+TOLERANCE = 2.0  # on a GPU: how much farther a pause may move the end of a run than training it again does
 REWINDS = 6  # states that are saved at marks over a run, to rewind it to; the clock of train.save_seconds saves others
 
 
@@ -596,25 +597,62 @@ def picture(sheet: Any) -> bytes:
     return out.getvalue()
 
 
-def resume_check(run: Run, at: int) -> tuple[str, str]:
-    """Trains `run` straight, and again with a pause after step `at`; returns a digest of the state that each ends with.
+class Resumed(NamedTuple):
+    """A straight run beside one that was paused: the digests of the states that they end with; how far these lie `apart`, as `apart` has
+    it, and how far they may: on a CPU not at all."""
 
-    On a CPU the two are the same. A GPU sums in no fixed order: there they differ in the last bits, which training then spreads."""
+    straight: str
+    paused: str
+    apart: float
+    allowed: float
+
+    @property
+    def same(self) -> bool:
+        """Whether a pause changes nothing, as far as that can be told on the device."""
+        return self.apart <= self.allowed
+
+
+def resume_check(run: Run, at: int) -> Resumed:
+    """Trains `run` straight, and again with a pause after step `at`.
+
+    On a CPU the two end the same. A GPU sums in no fixed order, so that two straight runs differ too: a third is trained there, straight
+    again, and a pause may move the end TOLERANCE times as far as that one lies from the first."""
     import itertools
     import tempfile
 
-    def ends(pauses: list[int]) -> str:
+    on: set[str] = set()
+
+    def ends(*pauses: int) -> bytes:
         with tempfile.TemporaryDirectory() as place:
             path = Path(place, history.STATE)
             for steps in pauses:
                 trainer, count = Trainer(run), itertools.count()
+                on.add(trainer.device.type)
                 if path.exists():
                     trainer.restore(path)
                 for _ in train(trainer, lambda: "paused" if next(count) >= steps else "", path.write_bytes):  # noqa: B023
                     pass
-            return digest(path.read_bytes())
+            return path.read_bytes()
 
-    return ends([run.train.budget]), ends([at, run.train.budget])
+    straight, paused = ends(run.train.budget), ends(at, run.train.budget)
+    allowed = 0.0 if on == {"cpu"} else TOLERANCE * apart(straight, ends(run.train.budget))
+    return Resumed(digest(straight), digest(paused), apart(straight, paused), allowed)
+
+
+def apart(a: bytes, b: bytes) -> float:
+    """How far the state b is from a: the length of the difference of all their numbers as a share of a's length; infinite where one lacks
+    a tensor of the other's shape, and where whole numbers differ."""
+    one, other = safetensors.torch.load(a), safetensors.torch.load(b)
+    if {k: v.shape for k, v in one.items()} != {k: v.shape for k, v in other.items()}:
+        return math.inf
+    squares = length = 0.0
+    for name, v in one.items():
+        if v.is_floating_point():
+            squares += float((v.double() - other[name].double()).square().sum())
+            length += float(v.double().square().sum())
+        elif not torch.equal(v, other[name]):
+            return math.inf
+    return math.sqrt(squares / length) if squares else 0.0
 
 
 def digest(state: bytes) -> str:

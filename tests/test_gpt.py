@@ -196,8 +196,8 @@ def test_a_run_learns_beyond_counting(run):
 
 
 def test_a_run_goes_on_bit_for_bit():
-    straight, paused = trainer.resume_check(tiny("gpt:tiny", 6, {"model.counts": 2, "model.dropout": 0.1}), 3)
-    assert straight == paused
+    found = trainer.resume_check(tiny("gpt:tiny", 6, {"model.counts": 2, "model.dropout": 0.1}), 3)
+    assert found.straight == found.paused
 
 
 def test_a_sample_is_a_labelled_file_that_draws_itself_again(verse):

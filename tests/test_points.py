@@ -186,5 +186,5 @@ def test_a_network_for_pictures_refuses_points_and_names_the_one_that_takes_them
 
 
 def test_a_run_on_points_goes_on_bit_for_bit():
-    straight, paused = trainer.resume_check(tiny("gan:points", 6, {"data.source": "grid25", "data.size": 0, "model.hidden": [8, 8]}), 3)
-    assert straight == paused
+    found = trainer.resume_check(tiny("gan:points", 6, {"data.source": "grid25", "data.size": 0, "model.hidden": [8, 8]}), 3)
+    assert found.straight == found.paused

@@ -279,5 +279,5 @@ def test_a_preset_of_sound_trains_on_the_programs_tones(preset):
 
 
 def test_a_run_on_sounds_goes_on_bit_for_bit():
-    straight, paused = trainer.resume_check(tiny("vae:tiny", 6, {"data.source": "tones"}), 3)
-    assert straight == paused
+    found = trainer.resume_check(tiny("vae:tiny", 6, {"data.source": "tones"}), 3)
+    assert found.straight == found.paused

@@ -53,6 +53,19 @@ def log(folder):
 # Resume
 
 
+def test_how_far_apart_two_states_are():
+    def state(**tensors):
+        return safetensors.torch.save(tensors)
+
+    a = state(w=torch.tensor([3.0, 0.0]), v=torch.tensor([0.0, 4.0]), n=torch.tensor([7]))
+    assert trainer.apart(a, a) == 0
+    assert trainer.apart(a, state(w=torch.tensor([3.0, 0.3]), v=torch.tensor([0.4, 4.0]), n=torch.tensor([7]))) == pytest.approx(0.1)
+    assert trainer.apart(a, state(w=torch.tensor([3.0, 0.0]), v=torch.tensor([0.0, 4.0]), n=torch.tensor([8]))) == math.inf
+    assert trainer.apart(a, state(w=torch.tensor([3.0, 0.0]), n=torch.tensor([7]))) == math.inf
+    assert not trainer.Resumed("a", "b", 1e-5, 0.0).same
+    assert trainer.Resumed("a", "b", 1e-5, trainer.TOLERANCE * 1e-5).same
+
+
 @pytest.mark.parametrize("k", [1, 7, 12])  # 12 steps of 20 are 2 epochs and a half of 91 items
 @pytest.mark.parametrize("family", FAMILIES)
 def test_stop_and_resume_is_the_straight_run_bit_for_bit(family, k, tmp_path):
