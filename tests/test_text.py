@@ -1,10 +1,13 @@
 """Texts: an alphabet goes round, files of any kind are read within bounds and named where they cannot be, and a corpus is seen whole."""
 
+import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from aigc_demo import config, data, modality
 from aigc_demo.data import copies, texts
@@ -115,13 +118,25 @@ def test_every_kind_of_file_gives_the_same_text(tmp_path):
         write(folder, f"{i}.txt", row)
     write(folder, "x.txt", b"\x00\x01junk")
     write(folder, "y.bin", b"1")
-    found = [load(lines), load(table), load(other, column="said"), load(folder)]
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for i, row in enumerate(rows):
+            archive.writestr(f"in/{i}.txt", row)
+    found = [load(lines), load(table), load(other, column="said"), load(folder), load(packed)]
     for one in found:
         assert sorted(one.modality.text(one.tokens).strip().split("\n\n")) == sorted(rows)
-        assert one.digest == found[0].digest or one is found[3]
+    assert found[0].digest == found[1].digest == found[2].digest
     assert "1 rows without a text left out" in found[0].ledger.summary()
+    assert Image.open(io.BytesIO(found[0].preview())).width > 100
     assert "6 texts read, 2 left out" in found[3].ledger.summary()
     assert "1 exact duplicates left out" in found[3].ledger.summary()
+
+
+def test_a_text_beside_pictures_or_clips_is_about_them(tmp_path):
+    write(tmp_path, "readme.txt", VERSE)
+    assert texts.is_text(str(tmp_path))
+    write(tmp_path, "cats/1.PNG", b"x")
+    assert not texts.is_text(str(tmp_path))
 
 
 @pytest.mark.parametrize(

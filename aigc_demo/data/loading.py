@@ -69,7 +69,7 @@ class Dataset:
     def preview(self, columns: int = 8) -> bytes:
         """The first items, in rows, as a PNG."""
         out = io.BytesIO()
-        Image.fromarray(self.modality.sheet(self.items[: max(PREVIEW, self.modality.many)], columns)).save(out, "PNG")
+        Image.fromarray(self.modality.sheet(self.some(self.modality.many or PREVIEW), columns)).save(out, "PNG")
         return out.getvalue()
 
     def limit(self, count: int, seed: int) -> Dataset:

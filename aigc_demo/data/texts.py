@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import csv
 import io
 import itertools
 import json
 import os
 import re
+import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -23,7 +25,8 @@ from . import files
 from .cleaning import DataError, Entry, Ledger, shown
 
 SUFFIXES = (".txt", ".md", ".jsonl", ".csv")
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")  # beside which a text is a caption
+OTHERS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".wav", ".flac", ".ogg", ".mp3")  # beside which a text is about these
+LOOKED_AT = 10_000  # names of a folder or a zip, to tell what it is of
 LARGEST = 64 * 2**20  # bytes of a corpus that are read, the rest is said to be left
 BETWEEN = "\n\n"  # two texts of a set
 STRANGERS = 0.05  # share of a corpus's characters that a given alphabet may lack
@@ -32,10 +35,17 @@ CORPORA = Path(__file__).parent / "corpora"
 
 
 def is_text(path: str) -> bool:
-    """Whether the file or folder at `path` is one of texts: by its suffix, or those of the files directly in it."""
-    if os.path.isdir(path):
-        names = [name.lower() for name in os.listdir(path) if not name.startswith(".")]
-        return any(name.endswith(SUFFIXES) for name in names) and not any(name.endswith(PICTURES) for name in names)
+    """Whether `path` is one of texts: by its suffix, or by those of the files in the folder or zip."""
+    names: Iterable[str] | None = None
+    with contextlib.suppress(OSError, ValueError, zipfile.BadZipFile):  # whoever reads it says what is wrong with it
+        if os.path.isdir(path):
+            names = (name for _, _, inside in os.walk(path) for name in inside)
+        elif zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+    if names is not None:
+        seen = {os.path.splitext(name.lower())[1] for name in itertools.islice(names, LOOKED_AT)}
+        return bool(seen & set(SUFFIXES)) and not seen & set(OTHERS)
     return path.lower().endswith(SUFFIXES)
 
 
@@ -53,7 +63,7 @@ def from_files(path: str, spec: config.Data, seed: int) -> tuple[str, Ledger]:
 
     Several texts (of a folder, the lines of a .jsonl, the rows of a .csv) are joined in an order drawn by `seed`, each once. Raises
     DataError."""
-    if os.path.isdir(path) or path.lower().endswith(".zip"):
+    if not path.lower().endswith(SUFFIXES):
         return _of_folder(path, spec, seed)
     where, size = shown(path), os.path.getsize(path)
     with open(path, "rb") as stream:

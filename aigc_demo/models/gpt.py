@@ -246,13 +246,13 @@ class Model(Promise):
         end = self.start(sampling.until).to(latents.device) if sampling.until else None
         x, cache = start.to(latents.device).expand(len(latents), -1), Cache()
         over = torch.zeros(len(latents), dtype=torch.bool, device=latents.device)
-        chance = torch.special.ndtr(latents.double())  # uniform on 0 to 1
+        chance = torch.special.ndtr(latents.cpu().double())  # uniform on 0 to 1; drawn from on the CPU, as not every GPU has doubles
         new = x[:, -context:]
         for i in range(sampling.length or context):
             if cache.length + new.shape[1] > context:  # all that can be seen at once is full: go on from its later half
                 cache, new = Cache(), x[:, -(context // 2) :]
             logits = self._next(x, new, cache)
-            token = drawn(penalised(logits, x, sampling.penalty), sampling, chance[:, i])
+            token = drawn(penalised(logits, x, sampling.penalty).cpu(), sampling, chance[:, i]).to(x.device)
             x, new = torch.cat([x, token[:, None]], 1), token[:, None]
             yield torch.where(over, NOTHING, token), logits
             if end is not None:
