@@ -255,6 +255,8 @@ def test_the_command_line_writes_scores_and_fine_tunes(verse, aigc, home, tmp_pa
     assert len(json.loads(out)["tokens"]) == 19
     code, _, err = aigc("write", "verse", "--prompt", "中")
     assert (code, err) == (2, f"aigc: prompt: the model never saw '中'; it knows {len(verse.modality.alphabet)} characters\n")
+    code, _, err = aigc("export", "verse", "--format", "onnx")
+    assert (code, "drawn token by token" in err) == (1, True)
     code, out, _ = aigc("evaluate", "verse", "--json")
     assert json.loads(out)["counted"] > 1.5
     own = tmp_path / "own.txt"

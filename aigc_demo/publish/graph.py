@@ -54,6 +54,8 @@ def export(found: Checkpoint) -> Graph:
 
     Weights that are halves in the checkpoint stay halves in the file. Raises CheckpointError, and ExportError where the extra is missing
     and where the family's sampling cannot be exported or does not come out as torch draws it."""
+    if found.modality.kind == "text":
+        raise ExportError(f"{found.name}: a text is drawn token by token, which one graph cannot do; `aigc write` writes it")
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
