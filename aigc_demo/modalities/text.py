@@ -41,6 +41,7 @@ class Modality:
     thing: ClassVar[str] = "text"
     many: ClassVar[int] = 4
     suffix: ClassVar[str] = "txt"
+    nothing: ClassVar[int] = NOTHING
     pictured: ClassVar[bool] = False
     palette: ClassVar[tuple[tuple[int, int, int], ...]] = ()
 

@@ -21,7 +21,6 @@ from ..model import Batch, Model as Promise
 from ..nets.ngrams import DENSE, Ngrams
 
 LONGEST = 2048  # tokens of one sample
-NOTHING = -1  # stands where a text has ended
 
 
 class Config(Fields):
@@ -205,17 +204,17 @@ class Model(Promise):
         """In nats: "loss" a token, "nats" a character. While it learns, an answer is foretold by the counts without itself."""
         x, answers = batch.x[:, :-1].clamp(min=0), batch.x[:, 1:]
         logits = self.logits(x, answers.clamp(min=0) if self.training and self.counted else None)
-        loss = F.cross_entropy(logits.flatten(0, 1).float(), answers.flatten(), ignore_index=NOTHING)
+        loss = F.cross_entropy(logits.flatten(0, 1).float(), answers.flatten(), ignore_index=self.modality.nothing)
         there = answers >= 0
         return loss, {"loss": loss, "nats": loss * there.sum() / self.modality.characters.to(x.device)[answers[there]].sum().clamp(min=1)}
 
     def sample(
         self, latents: Tensor, sampling: Sampling, condition: Tensor | None = None, on_step: Callable[[int], None] | None = None
     ) -> Tensor:
-        """Latents (N, LONGEST) -> the prompt and what follows it, int64 (N, n), NOTHING after an end. Raises ConfigError for a prompt
+        """Latents (N, LONGEST) -> the prompt and what follows it, int64 (N, n), nothing after an end. Raises ConfigError for a prompt
         that the model cannot read."""
         start, length = self.start(sampling.prompt), sampling.length or self.modality.context
-        x = torch.full((len(latents), len(start) + length), NOTHING, device=latents.device)
+        x = torch.full((len(latents), len(start) + length), self.modality.nothing, device=latents.device)
         x[:, : len(start)] = start
         for i, (token, _) in enumerate(self._written(latents, sampling)):
             x[:, len(start) + i] = token
@@ -226,7 +225,7 @@ class Model(Promise):
     def stream(self, latent: Tensor, sampling: Sampling, most: int = 5) -> Iterator[Token]:
         """The tokens after the prompt, one by one as they are drawn from a latent (LONGEST,): those of `sample`."""
         for token, logits in self._written(latent[None], sampling):
-            if int(token) == NOTHING:
+            if int(token) == self.modality.nothing:
                 return
             p = logits[0].softmax(0)
             found = p.topk(min(most, len(p)))
@@ -241,7 +240,7 @@ class Model(Promise):
 
     @torch.no_grad()
     def _written(self, latents: Tensor, sampling: Sampling) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each place after the prompt tokens (N,), NOTHING where a text has ended, and the logits (N, tokens) they were drawn by."""
+        """For each place after the prompt tokens (N,), nothing where a text has ended, and the logits (N, tokens) they were drawn by."""
         context, start = self.modality.context, self.start(sampling.prompt)
         end = self.start(sampling.until).to(latents.device) if sampling.until else None
         x, cache = start.to(latents.device).expand(len(latents), -1), Cache()
@@ -254,7 +253,7 @@ class Model(Promise):
             logits = self._next(x, new, cache)
             token = drawn(penalised(logits, x, sampling.penalty).cpu(), sampling, chance[:, i]).to(x.device)
             x, new = torch.cat([x, token[:, None]], 1), token[:, None]
-            yield torch.where(over, NOTHING, token), logits
+            yield torch.where(over, self.modality.nothing, token), logits
             if end is not None:
                 over = over | (x[:, -len(end) :] == end).all(1)
                 if over.all():
