@@ -27,7 +27,7 @@ from .cleaning import DataError, Entry, Ledger, shown
 SUFFIXES = (".txt", ".md", ".jsonl", ".csv")
 OTHERS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".wav", ".flac", ".ogg", ".mp3")  # beside which a text is about these
 LOOKED_AT = 10_000  # names of a folder or a zip, to tell what it is of
-LARGEST = 64 * 2**20  # bytes of a corpus that are read, the rest is said to be left
+LARGEST = 32 * 2**20  # bytes of a corpus that are read, the rest is said to be left
 BETWEEN = "\n\n"  # two texts of a set
 STRANGERS = 0.05  # share of a corpus's characters that a given alphabet may lack
 GUESSES = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1252")  # encodings that are named where a file is not UTF-8

@@ -18,6 +18,7 @@ from ..modality import BadItem
 
 LONGEST = 512  # tokens that are seen at once
 LARGEST_ALPHABET, LARGEST_VOCABULARY = 20_000, 8192  # characters; pieces of bytes
+CHUNK = 1 << 20  # characters that are looked up at a time
 NOTHING = -1  # in the place of a token where a text has ended
 RECIPE = "\n\n[made by aigc_demo: "  # begins the last line of a file, which holds the recipe
 PANEL, LINES, PAPER, INK = (384, 192), 10, (22, 24, 26), (236, 236, 230)  # one text of a sheet: its pixels, lines and colours
@@ -123,8 +124,11 @@ class Modality:
 
     def _places(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         letters = np.frombuffer(self.alphabet.encode("utf-32-le", "surrogatepass"), np.uint32)
-        place = np.searchsorted(letters, codes).clip(max=len(letters) - 1)
-        return place.astype(np.int64), letters[place] == codes
+        place, known = np.empty(len(codes), np.int64), np.empty(len(codes), np.bool_)
+        for part in (slice(i, i + CHUNK) for i in range(0, len(codes), CHUNK)):
+            place[part] = np.searchsorted(letters, codes[part]).clip(max=len(letters) - 1)
+            known[part] = letters[place[part]] == codes[part]
+        return place, known
 
     def text(self, tokens: torch.Tensor | Sequence[int]) -> str:
         """Tokens (n,) -> the text, up to the first NOTHING; half a character at an end is shown as U+FFFD."""
