@@ -28,7 +28,7 @@ async function ask(what, payload) {
 
 function token([text, p, likeliest]) {
   const span = make('span', { className: 'token', textContent: text });
-  span.style.setProperty('--surprise', `${Math.round(Math.min(100, 22 * Math.log10(1 / Math.max(p, 1e-5))))}%`);
+  span.style.setProperty('--surprise', `${Math.round(Math.min(60, 20 * Math.log10(1 / Math.max(p, 1e-5))))}%`);
   span.dataset.p = p;
   span.likeliest = likeliest;
   return span;
