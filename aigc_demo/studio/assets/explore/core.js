@@ -14,7 +14,7 @@
 //                              is opened, moved while the state moves and settled when it has come to rest, all only while it is shown (show is
 //                              called then as well, so that a panel need not remember what it missed). All but id and word may be left out.
 //                              A panel with take(file) is handed a picture that was dropped on the hero and has no recipe inside; one whose
-//                              fits() is false of the open checkpoint has no tab.
+//                              fits() is false of the open checkpoint has no tab; named() gives another word for its tab.
 //   words.json                 explore.<key> in en, zh-Hans, zh-Hant (markup with data-say="<key>" gets it as its text);  studio.css: rules that begin with .pad [data-panel="map"].
 // What a panel may use: about (what the server says of the checkpoint), state (what is asked for; change it, then call moved(settled)), copy() (of the
 // state, to send), await setState(next) (hero, sliders, numbers, class, sampling, seed and, where it differs, checkpoint to a given state),

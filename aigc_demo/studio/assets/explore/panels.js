@@ -24,7 +24,10 @@ const fitting = () => panels.filter((panel) => !panel.fits || panel.fits());
 
 function fitTabs() {  // a view that the open checkpoint has no use for has no tab
   const seen = fitting();
-  for (const panel of panels) tab(panel).hidden = !seen.includes(panel);
+  for (const panel of panels) {
+    tab(panel).hidden = !seen.includes(panel);
+    tab(panel).textContent = say(panel.named?.() ?? panel.word);
+  }
   if (!seen.includes(chosen())) choose(panels[0].id);
 }
 

@@ -117,7 +117,7 @@ async function search() {
     says.textContent = say(answer.class === null ? 'invert.found' : 'invert.named', {
       rmse: answer.rmse.toFixed(1), psnr: answer.psnr.toFixed(1), seconds: answer.seconds.toFixed(1), name: answer.class, how: say(answer.encoded ? 'invert.encoder' : 'invert.descent') });
     says.dataset.found = answer.class ?? '';
-    $('.invert-notes').textContent = answer.notes.length ? `${say('invert.done')} ${answer.notes.join('; ')}.` : say('invert.untouched');
+    $('.invert-notes').textContent = answer.notes.length ? `${say('invert.done')} ${answer.notes.join('; ')}.` : say(sounds ? 'invert.untouched.sound' : 'invert.untouched');
     await setState(answer.state);
   } catch { says.textContent = ''; complain(say('lost')); } finally {
     clearInterval(watchIt);
@@ -130,7 +130,6 @@ async function search() {
 for (const [selector, key] of Object.entries({
   '.invert-record': 'invert.record', '.invert-hear-original': 'sound.play', '.invert-hear-match': 'sound.play', '.invert-pen': 'invert.pen', '.invert-eraser': 'invert.eraser', '.invert-clear': 'invert.clear', '.invert-check span': 'invert.any', '.invert-go': 'invert.go',
 })) $(selector).textContent = say(key);
-pad.querySelectorAll('.invert-pairs figcaption').forEach((caption, k) => { caption.textContent = say(k ? 'invert.match' : 'invert.original'); });
 paper.setAttribute('aria-label', say('invert.paper'));
 for (const [selector, on] of [['.invert-pen', false], ['.invert-eraser', true]]) $(selector).addEventListener('click', () => {
   erasing = on;
@@ -153,7 +152,9 @@ function enterInvert() {
   $('.invert-how').textContent = say(sounds ? 'invert.how.sound' : 'invert.how');
   $('.invert-file span').textContent = say(sounds ? 'invert.file.sound' : 'invert.file');
   $('.invert-file input').accept = sounds ? 'audio/*' : 'image/png,image/jpeg,image/webp,image/gif,image/bmp';
-  tab(panels.find((panel) => panel.id === 'invert')).textContent = say(sounds ? 'invert.sound' : 'invert');
+  pad.querySelectorAll('.invert-pairs figcaption').forEach((caption, k) => {
+    caption.textContent = say(`invert.${k ? 'match' : 'original'}${sounds ? '.sound' : ''}`);
+  });
 }
 function leaveInvert() { spoken = null; $('.invert-pairs').hidden = true; enterInvert(); }
-panels.push({ id: 'invert', word: 'invert', show: enterInvert, opened: leaveInvert, take });
+panels.push({ id: 'invert', word: 'invert', show: enterInvert, opened: leaveInvert, take, named: () => (about.kind === 'audio' ? 'invert.sound' : 'invert') });
