@@ -173,7 +173,7 @@ class Model(Promise):
         },
         "sound": {
             "about": "sounds: sliders are heard live, and a clip dropped into it comes back",
-            "model": {"network": "conv", "latent": 32, "width": 20, "likelihood": "gaussian"},
+            "model": {"network": "conv", "latent": 32, "width": 20, "likelihood": "gaussian", "beta": 5.0},
             "train": {"lr": 2e-3, "batch": 64, "decay": "cosine", "clip": 100.0, "budget": 60},
             "data": {"source": "tones"},
             "size": 64,
