@@ -341,6 +341,7 @@ def card(manifest: Manifest, size: int) -> str:
     if kind == "text":
         limits = "it writes nothing else, and what it writes is invented, not a record of anything."
         copied = "`aigc write` says of every text how much of it was copied from what the model learnt from."
+    made = "sounds" if kind == "audio" else f"{kind}s"
     if kind == "audio":
         use = f"aigc sample {name} --n 1 --seed 7 -o sample.wav"
         limits = "it makes no other sound, and what is heard of it was never played or said by anybody, whoever it sounds like."
@@ -355,7 +356,7 @@ def card(manifest: Manifest, size: int) -> str:
         front["tags"].append("class-conditional")
     return "\n".join(
         ["---", *(f"{k}: {json.dumps(v)}" for k, v in front.items()), "---", "", f"# {run.name or run.preset}", ""]
-        + [f"A `{run.family}:{run.preset}` of {manifest.modality['kind']}s ({shape}), trained on {source.title or source.name}.", ""]
+        + [f"A `{run.family}:{run.preset}` of {made} ({shape}), trained on {source.title or source.name}.", ""]
         + ([f"![samples]({SAMPLES})", ""])
         + ["## Data", "", f"- {source.items:,} items of {source.title or source.name}" + (f" ({source.url})" if source.url else "")]
         + ([f"- {source.about}"] if source.about else [])
