@@ -104,7 +104,7 @@ def test_a_visitor_writes_stops_and_has_a_text_foretold(visit, site, toys_home, 
     page.wait_for_function(OVER)
     assert page.is_hidden("#explore .pad")
     seen = page.evaluate(SPOTS)
-    request = Request("tiny-gpt", 7, sampling={"length": 16, "temperature": 0.8})
+    request = Request("tiny-gpt", 7, sampling={"length": 400, "temperature": 0.8})
     assert [s[0] for s in seen] == [p.text for p in texts.pieces(Engine(), request)]
     page.hover(".writer .token")
     assert page.locator(".writer .likeliest div").count() == 5

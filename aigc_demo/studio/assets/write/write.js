@@ -10,6 +10,7 @@ const make = (tag, properties = {}, ...children) => {
 const pictures = () => document.querySelector('#explore .pad');
 const remembered = () => { try { return JSON.parse(localStorage.getItem('aigc.opened')) ?? []; } catch { return []; } };
 const MANY = { top_k: 200, length: 1000 };   // where a slider ends though the setting goes on
+const PAGE = 400;                            // tokens that a text has where nobody says how many
 let about = null, writing = 0;               // the number of the text that is being written; another one ends it
 
 function complain(sentence) {
@@ -105,7 +106,7 @@ async function score() {
 
 function dial(spec) {
   const high = Math.min(spec.high, MANY[spec.name] ?? Infinity), whole = spec.kind === 'int';
-  const start = spec.name === 'length' ? Math.min(high, about.context) : spec.default;
+  const start = spec.name === 'length' ? (about.forms.length ? about.context : PAGE) : spec.default;
   const output = make('output'), range = make('input', { type: 'range', min: spec.low, max: high, step: whole ? 1 : 0.01, value: start });
   range.dataset.name = spec.name;
   const tell = () => {
@@ -129,6 +130,7 @@ async function open(name) {
   writing += 1;
   $('.written').replaceChildren();
   $('.empty').hidden = false;
+  pad.classList.toggle('verse', Boolean(about.forms.length));
   $('.poem').hidden = !about.forms.length;
   $('.plain').hidden = Boolean(about.forms.length);
   $('[name=form]').replaceChildren(...about.forms.map((form) => make('option', { value: form, textContent: form })));
