@@ -20,8 +20,8 @@ ASKED = {"checkpoint": "tiny-gpt", "seed": 7, "sampling": {"length": 40}}
 SPOTS = "() => [...document.querySelectorAll('.writer .token')].map((t) => [t.textContent, Number(t.dataset.p)])"
 STOPPED = """async () => {
   document.querySelector('.writer .go').click();
-  const begun = () => document.querySelector('.writer .begun')?.textContent === 'KING' && document.querySelector('.writer .token');
-  while (!begun()) await new Promise((next) => setTimeout(next, 5));
+  const begun = () => document.querySelector('.writer .begun')?.textContent === 'First' && document.querySelector('.writer .token');
+  for (let i = 0; i < 4000 && !begun(); i++) await new Promise((next) => setTimeout(next, 5));
   document.querySelector('.writer .stop').click();
 }"""
 OVER = "() => Number(document.querySelector('.writer').dataset.over) > 0"
@@ -109,11 +109,11 @@ def test_a_visitor_writes_stops_and_has_a_text_foretold(visit, site, toys_home, 
     assert [s[0] for s in seen] == [p.text for p in texts.pieces(Engine(), request)]
     page.locator(".writer .token", has_text=re.compile(r"\w")).first.hover()
     assert page.locator(".writer .likeliest div").count() == 5
-    page.fill("[name=prompt]", "<b>KING</b>:")
+    page.fill("[name=prompt]", "<b>First</b>:")
     page.click(".writer .go")
     page.wait_for_function("() => document.querySelector('.writer .line').classList.contains('bad')")
     assert "never saw '/', '<', '>'" in page.inner_text(".writer .line") or "never saw" in page.inner_text(".writer .line")
-    page.fill("[name=prompt]", "KING")
+    page.fill("[name=prompt]", "First")
     page.evaluate("() => { const d = document.querySelector('[data-name=length]'); d.value = 1000; d.dispatchEvent(new Event('input')); }")
     page.evaluate(STOPPED)
     count = page.locator(".writer .token").count()
@@ -131,10 +131,10 @@ def test_a_visitor_writes_stops_and_has_a_text_foretold(visit, site, toys_home, 
 
 def test_programs_write_and_have_texts_foretold(site):
     client = Client(site.url, verbose=False)
-    job = client.submit("tiny-gpt", "KING", 3, '{"length": 20}', api_name="/write_text")
+    job = client.submit("tiny-gpt", "First", 3, '{"length": 20}', api_name="/write_text")
     grown = list(job)
-    assert grown[0] == "KING"
-    assert len(grown[-1]) == 24
+    assert grown[0] == "First"
+    assert len(grown[-1]) == 25
     assert all(b.startswith(a) for a, b in itertools.pairwise(grown))
     assert client.predict("tiny-gpt", "the the", api_name="/write_perplexity")["characters"] == 6
     for arguments, name, says in (
