@@ -80,7 +80,7 @@ def forms(engine: Engine, warm: Warm, count: int) -> list[dict[str, Any]]:
     for i, title in enumerate(titles):
         form = list(poems.FORMS)[i % len(poems.FORMS)]
         prompt = poems.prompt(title, form)
-        asked = Request(warm.checkpoint.name, 1, i, sampling={"prompt": prompt, "until": poems.END, "length": 100})
+        asked = Request(warm.checkpoint.name, 1, i, sampling={**poems.SAMPLING, "prompt": prompt, "length": 100})
         poem = "".join(p.text for p in texts.pieces(engine, asked))
         kept += poems.keeps(poem, form)
         found = texts.copied(warm, poem)

@@ -38,12 +38,16 @@ class Writing:
             raise ConfigError(f"checkpoint {c.name}: it writes no text, it draws {c.modality.kind}s")
         source = c.manifest.source
         numbers = [s for s in specs(warm.model.Sampling) if s.kind in ("int", "float")]
+        verse = poems.SAMPLING if source.name == "tang" else {}
         return {
             "name": c.name,
             "title": title(c),
-            "settings": [{k: getattr(s, k) for k in ("name", "help", "default", "low", "high", "kind")} for s in numbers],
+            "settings": [
+                {**{k: getattr(s, k) for k in ("name", "help", "low", "high", "kind")}, "default": verse.get(s.name, s.default)}
+                for s in numbers
+            ],
             "context": c.modality.context,
-            "forms": list(poems.FORMS) if source.name == "tang" else [],
+            "forms": list(poems.FORMS) if verse else [],
             "data": source.title or source.name,
             "licence": source.licence,
         }
@@ -54,10 +58,8 @@ class Writing:
             raise ConfigError("the request is not one that this page sends")
         sampling = dict(asked.get("sampling") or {})
         if asked.get("form"):
-            sampling |= {
-                "prompt": poems.prompt(str(asked.get("title", "")), str(asked["form"]), str(asked.get("line", ""))),
-                "until": poems.END,
-            }
+            prompt = poems.prompt(str(asked.get("title", "")), str(asked["form"]), str(asked.get("line", "")))
+            sampling = {**poems.SAMPLING, **sampling, "prompt": prompt}
         return Request.of({"checkpoint": asked.get("checkpoint"), "seed": asked.get("seed", 0), "sampling": sampling})
 
     def begin(self, asked: Any) -> dict[str, Any]:
