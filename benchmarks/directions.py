@@ -1,7 +1,7 @@
 """Do the sliders change one thing each?
 
 Three models with ten numbers in a latent are trained here on the coloured shapes at 32 pixels, the class not chosen, so that everything a
-picture shows is in the latent (once; they lie in the cache): a `gan:dcgan-rgb`, whose own numbers hold a bit of everything each; a plain
+picture shows is in the latent (once; they lie in the cache): a `gan:dcgan`, whose own numbers hold a bit of everything each; a plain
 `vae:conv`; and a `vae:beta`. A VAE's own numbers tend to hold one thing each (Rolinek et al. 2019, arXiv:1812.06775), the more the larger
 its beta: they are the harder to better. Seven factors are scored: shape, colour, background, radius, x, y and rotation. A VAE's encoder
 reads the 5,000 shapes of the test part, whose factors are known; a GAN draws 5,000 samples, and their factors are read by a network that
@@ -46,7 +46,8 @@ from . import report
 FACTORS = ("shape", "colour", "background", "radius", "x", "y", "rotation")
 UNNAMED = ("pca", "closed", "jacobian")  # methods that know nothing of what is to be changed
 METHODS = (*UNNAMED, "measured", "best")  # without labels
-PRESETS: dict[str, dict[str, Any]] = {"gan:dcgan-rgb": {"model.width": 32, "train.batch": 64}, "vae:conv": {}, "vae:beta": {}}
+VARIED = {"model.width": 32, "model.pack": 2, "model.discriminator_rate": 4.0, "train.lr": 1.5e-4, "train.beta1": 0.5}  # as is shipped
+PRESETS: dict[str, dict[str, Any]] = {"gan:dcgan": VARIED, "vae:conv": {}, "vae:beta": {}}
 SAMPLES = 5000  # of a GAN
 DRAWN, SEEN = 20_000, 12  # shapes that the network which reads them learns from, and how often it sees each
 STEPS, QUICK_STEPS = 4000, 300
@@ -198,7 +199,12 @@ def known_of(made: checkpoint.Checkpoint, built: Model, quick: bool) -> tuple[np
         z = draw_latents(built.latent, SEED, range(SAMPLES))
         with torch.inference_mode():
             x = torch.cat([built.sample(part, built.Sampling()) for part in z.split(500)])
-        return z.double().numpy(), reader(quick)(x.clamp(-1, 1)), None
+        known = reader(quick)(x.clamp(-1, 1))
+        if still := [name for name, factor in known.items() if (factor == factor[0]).all()]:
+            raise RuntimeError(
+                f"{made.name}: its samples differ in no {', '.join(still)}: it has collapsed, and its directions mean nothing"
+            )
+        return z.double().numpy(), known, None
     spec, modality = config.Data(source="shapes", size=made.modality.size), made.modality
     test, train = data.load(spec, part="test"), data.load(spec).limit(latent.MOST, SEED)
     x = modality.encode(train.items)
