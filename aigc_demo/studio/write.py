@@ -191,7 +191,9 @@ def part(explore: Explore) -> None:
 
 
 def _grown(begun: str, written: Iterator[texts.Piece]) -> Iterator[str]:
+    piece = widgets.told(next, written, None)  # what cannot be written is said before anything is shown
     yield begun
-    while (piece := widgets.told(next, written, None)) is not None:
+    while piece is not None:
         begun += piece.text
         yield begun
+        piece = widgets.told(next, written, None)
