@@ -10,7 +10,7 @@ and the wave into a spectrogram again, so that what the vocoder spoils counts.
   distances between spectrograms.
 - The 300 test clips through digits-speech and back: encoded as each of the ten digits, decoded from the latent's mean as the one that its
   bound finds likeliest, named as the digit that was said. It is not told the digit.
-- Notes: vae:sound is trained on the program's own tones for five minutes, then asked for each of 24 notes ten times; the pitch of what is
+- Notes: vae:sound is trained on the program's own tones for three minutes, then asked for each of 24 notes ten times; the pitch of what is
   heard is found by the sum of its partials, and compared with what was asked. Beside it the same of real tones through the vocoder.
 - Latency: on the page in a headless Chromium, from the input event of a slider to a clip that is ready to play."""
 
@@ -43,7 +43,7 @@ SAMPLES = 1000
 ACCURACY = 0.97  # of the classifier, at least
 EPOCHS = 16
 SHIFT = 6  # moments and bands by which a clip is moved while the classifier learns: moments, a third of it bands
-PER_NOTE, MINUTES = 10, 5.0
+PER_NOTE, MINUTES = 10, 3.0
 LOUD = -50.0  # dB: a moment whose loudest frequency is below is not compared
 SPEECH = "digits-speech"
 SLIDE = """async (count) => {  // ms from a slider's input event to the clip that follows from it
