@@ -37,7 +37,7 @@ def test_a_sound_is_seen_heard_moved_found_and_walked(visit, site):
     play = page.locator(".sound-play")
     play.click()
     page.wait_for_function("() => document.querySelector('.sound-play').getAttribute('aria-pressed') === 'true'")
-    before = int(page.locator(".pad").get_attribute("data-heard"))
+    before = int(page.locator(".pad").first.get_attribute("data-heard"))
     page.locator("[data-slider='0']").fill("2")
     page.wait_for_function(HEARD, arg=before)
     assert page.evaluate(WAVE) != first, "a slider is heard"
