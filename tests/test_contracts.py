@@ -29,7 +29,6 @@ CASES = [
     for m in MODALITIES[kind]
     for classes in ((0,) if kind == "text" else (0, 3))
 ]
-SMALL = {"image": Image(16, 3), "text": Text(16, "\n abcd")}
 
 
 def ids(case):
@@ -50,8 +49,16 @@ def items_of(modality, n, classes=0):
     return Batch(modality.encode(modality.decode(x)), torch.arange(n) % classes if classes else None)
 
 
+def fitting(preset, size):
+    """A modality that the preset is made for, of this size where it has one."""
+    name, _, chosen = preset.partition(":")
+    if chosen == "points":
+        return Points(5.0)
+    return Text(size, "\n abcd") if model.family(name).modalities == ("text",) else Image(size, 3)
+
+
 def small_presets():
-    return [(p, SMALL[model.family(p.split(":")[0]).modalities[0]]) for p in model.presets()]
+    return [(p, fitting(p, 16)) for p in model.presets()]
 
 
 @pytest.mark.parametrize("preset", model.presets())
@@ -297,7 +304,7 @@ def test_every_preset_trains_at_its_own_size(preset):
     kind = model.family(run.family)
     assert "tiny" in kind.presets
     size = kind.presets[run.preset]["size"]
-    modality = Text(size, "\n abcd") if kind.modalities == ("text",) else Image(size, 3)
+    modality = fitting(preset, size)
     built = build(run, modality, 0)
     for phase in built.phases():
         assert built.loss(phase, items_of(modality, 2), generator(0))[0].isfinite()
@@ -449,7 +456,7 @@ def test_a_vae_samples_the_mean_of_its_likelihood():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_truncation_scales_the_latent(family):
-    built = untrained(f"{family}:tiny", SMALL[model.family(family).modalities[0]], 0).eval()
+    built = untrained(f"{family}:tiny", fitting(f"{family}:tiny", 16), 0).eval()
     if "truncation" not in built.Sampling.model_fields:
         pytest.skip("this family has none")
     shake(built)
