@@ -307,6 +307,7 @@ HOSTILE = [
     *[("/train_settings", (UP,), "family"), ("/train_settings", ("vae:huge",), "did you mean|is not one of")],
     *[("/train_start", (preset,), "^.{0,200}$") for preset in (UP, "a" * 5000, "vae:" + "b" * 5000)],
     *[("/train_start", ("vae:tiny", "digits", 1, "steps", '{"device": "cuda"}'), "device: is the server's own to choose")],
+    *[("/train_start", ("gpt:tiny", "digits", 1, "steps", json.dumps({"base": base})), "base ") for base in ("/etc", UP, "runs/x")],
     *[("/train_start", ("vae:tiny", "digits", *budget), "that this server grants") for budget in ((9e6, "steps"), (999, "minutes"))],
     *[("/train_start", ("vae:conv", "digits", 1, "steps", '{"train.batch": 8192, "data.size": 512}'), "memory: such a run needs about")],
     *[("/train_start", ("vae:tiny", data), "data") for data in ("/etc", UP, "", "/", "~", "upload-../../x", "upload-0", "http://[::1]/x")],

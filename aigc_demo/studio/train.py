@@ -14,14 +14,14 @@ from typing import Any
 
 import gradio as gr
 
-from .. import config, data, files, jobs, model, sweep
+from .. import checkpoint as checkpoints, config, data, files, jobs, model, sweep
 from ..config import ConfigError, Run
 from ..engine import Engine
 from . import run_api, runs, widgets, words
 
 FIRST_SHOWN = ("model.latent", "train.batch", "train.lr", "seed")  # the few that matter; the rest is in a fold
 # elsewhere in the form, or not the visitor's to choose
-ASKED = ("family", "preset", "train.budget", "train.unit", "data.source", "device", "train.tracker")
+ASKED = ("family", "preset", "train.budget", "train.unit", "data.source", "device", "base", "train.tracker")
 UPLOADS_KEPT = 4 << 30  # bytes of uploaded zips on the disk, the oldest out first
 
 
@@ -95,6 +95,10 @@ class Train:
         """The run that the form describes. Raises ConfigError with a line for each field at fault."""
         if "device" in changes:
             raise ConfigError("device: is the server's own to choose; leave it out")
+        if base := changes.get("base"):
+            shipped = [c.name for c in checkpoints.shelf(files.shipped())]
+            if base not in shipped:  # no path of the server, and nobody's run
+                raise ConfigError(config.unknown(f"base {str(base)[:60]!r}", shipped))
         given = {"data.source": self.place(source), "train.budget": budget, "train.unit": unit}
         given |= {"train.tracker": "none"}  # what leaves this server is not a visitor's to choose
         return model.plan(preset, {**changes, **given})
