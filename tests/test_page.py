@@ -675,7 +675,7 @@ def test_a_preset_brings_its_own_set_and_can_be_broken_on_purpose(visit, site):
 
     choose(page, "Kind of model", "gan:points")
     commands("aigc train gan:points --minutes 1 --data grid25")
-    choose(page, "Break it on purpose", "hardly learns")
+    choose(page, "Break it on purpose", "A discriminator that hardly learns")
     commands("aigc train gan:points --minutes 1 --set model.discriminator_rate=0.02 --data grid25")
     unfold(page, "More settings")
     unfold(page, "All settings")
