@@ -16,6 +16,7 @@ class Linear(nn.Module):
     """x = W z, whose directions are known: the right singular vectors of W."""
 
     draft: ClassVar = {}
+    smooth = True
 
     class Sampling(Fields):
         pass
