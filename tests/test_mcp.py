@@ -46,7 +46,7 @@ def test_an_assistant_can_do_what_the_page_does(tools):
     assert {"train_start", "train_watch", "train_mark", "train_stop", "data_sources", "data_look"} <= set(listed)
     assert not {"live", "follow", "begin_run", "attach", "note"} & set(listed)  # the page's own are not tools
     about = listed["explore_picture"]
-    assert about.description.startswith("Draw one picture.")
+    assert about.description.startswith("Draw one picture")
     assert "the same seed" in about.inputSchema["properties"]["seed"]["description"]
 
     assert "tiny-vae" in json.dumps([c.text for c in shelf.content])
