@@ -41,7 +41,7 @@ from aigc_demo.data.loading import Dataset
 from aigc_demo.latent import Directions
 from aigc_demo.model import Model, draw_latents, plan
 
-from . import report
+from . import minute, report
 
 FACTORS = ("shape", "colour", "background", "radius", "x", "y", "rotation")
 UNNAMED = ("pca", "closed", "jacobian")  # methods that know nothing of what is to be changed
@@ -103,24 +103,19 @@ def reader(quick: bool) -> Callable[[torch.Tensor], dict[str, np.ndarray]]:
     x = train.modality.encode(train.items)
     cache = files.home() / "cache" / f"shapes-reader-{len(train)}.safetensors"
     if not cache.exists():
-        epochs = 1 if quick else SEEN
-        optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=epochs * -(-len(x) // 128))
-        for epoch in range(epochs):
-            for part in torch.randperm(len(x)).split(128):
-                optimizer.zero_grad()
-                loss = torch.zeros(())
-                for name, out in zip((*named, *spans), net(x[part]).split(widths, 1), strict=True):
-                    of = torch.from_numpy(known[name])[part]
-                    if name in named:
-                        loss = loss + nn.functional.cross_entropy(out, of)
-                    else:
-                        middle, span = spans[name]
-                        loss = loss + nn.functional.mse_loss(out[:, 0], (of - middle) / span)
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-            report.say(f"  reader of shapes: epoch {epoch + 1} of {epochs}")
+        wanted = {name: torch.from_numpy(factor) for name, factor in known.items()}
+        wanted |= {name: (wanted[name] - middle) / span for name, (middle, span) in spans.items()}
+
+        def loss(index: torch.Tensor) -> torch.Tensor:
+            outs = zip((*named, *spans), net(x[index]).split(widths, 1), strict=True)
+            return sum(
+                nn.functional.cross_entropy(out, wanted[name][index])
+                if name in named
+                else nn.functional.mse_loss(out[:, 0], wanted[name][index])
+                for name, out in outs
+            )
+
+        minute.fitted("reader of shapes", net, len(x), loss, 1 if quick else SEEN)
         files.write_whole(cache, safetensors.torch.save(net.state_dict()))
     net.load_state_dict(safetensors.torch.load_file(cache))
     net.eval()

@@ -15,6 +15,7 @@ import hashlib
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,21 +44,27 @@ def classifier() -> nn.Sequential:
     )  # fmt: skip
 
 
+def fitted(
+    what: str, net: nn.Sequential, count: int, loss: Callable[[Tensor], Tensor], epochs: int, batch: int = 128, decay: float = 0.01
+) -> nn.Sequential:
+    """`net` after so many passes over `count` items, where loss(index) is that of the items at index (batch,); `what` it is, to be said."""
+    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=decay, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=epochs * (count // batch))
+    for epoch in range(epochs):
+        for index in torch.randperm(count).split(batch)[: count // batch]:
+            optimizer.zero_grad()
+            loss(index).backward()
+            optimizer.step()
+            schedule.step()
+        report.say(f"  {what}: epoch {epoch + 1} of {epochs}")
+    return net.eval()
+
+
 def trained(x: Tensor, y: Tensor, epochs: int) -> nn.Sequential:
     """A classifier of x (N, 1, 28, 28) with labels y (N,)."""
     torch.manual_seed(0)
-    net, batch = classifier(), 128
-    steps = epochs * (len(x) // batch)
-    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.01, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
-    for epoch in range(epochs):
-        for index in torch.randperm(len(x)).split(batch)[: len(x) // batch]:
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(net(x[index]), y[index]).backward()
-            optimizer.step()
-            schedule.step()
-        report.say(f"  classifier: epoch {epoch + 1} of {epochs}")
-    return net.eval()
+    net = classifier()
+    return fitted("classifier", net, len(x), lambda index: nn.functional.cross_entropy(net(x[index]), y[index]), epochs)
 
 
 def judge(quick: bool, cache: Path) -> nn.Sequential:

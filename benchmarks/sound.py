@@ -37,6 +37,7 @@ from aigc_demo.modalities.audio import SPAN, Modality
 from aigc_demo.model import plan
 
 from . import page, report
+from .minute import fitted
 from .vocoder import clips
 
 SAMPLES = 1000
@@ -90,16 +91,12 @@ def judge(cache: Path) -> nn.Sequential:
         train = data.load(config.Data(source="spoken-digits"))
         x, y = train.modality.encode(train.items), train.labels
         torch.manual_seed(0)
-        net, steps = classifier(), EPOCHS * (len(x) // 64)
-        optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.05, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
-        for epoch in range(EPOCHS):
-            for index in torch.randperm(len(x)).split(64)[: len(x) // 64]:
-                optimizer.zero_grad()
-                nn.functional.cross_entropy(net(shifted(x[index])), y[index], label_smoothing=0.05).backward()
-                optimizer.step()
-                schedule.step()
-            report.say(f"  classifier: epoch {epoch + 1} of {EPOCHS}")
+        net = classifier()
+
+        def loss(index: Tensor) -> Tensor:
+            return nn.functional.cross_entropy(net(shifted(x[index])), y[index], label_smoothing=0.05)
+
+        fitted("classifier", net, len(x), loss, EPOCHS, batch=64, decay=0.05)
         files.write_whole(cache, safetensors.torch.save(net.state_dict()))
     net = classifier().eval()
     net.load_state_dict(safetensors.torch.load_file(cache))

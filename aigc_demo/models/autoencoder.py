@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from .. import samplers
 from ..config import Fields, Widths
 from ..modality import Modality
 from ..model import Batch, Model as Promise
@@ -171,7 +172,7 @@ class Model(Promise):
 
     def noisy(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """x as the encoder sees it in training."""
-        amount = self.config.amount * torch.rand(len(x), *[1] * (x.dim() - 1), generator=rng).to(x.device)
+        amount = self.config.amount * samplers.across(torch.rand(len(x), generator=rng), x).to(x.device)
         if self.config.noise != "any":
             return self.spoilt(x, self.config.noise, amount, rng)
         which = torch.randint(len(NOISES), (len(x),), generator=rng).to(x.device)

@@ -22,10 +22,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from .. import samplers
 from ..config import Fields, Widths
 from ..modality import Modality
 from ..model import Batch, Model as Promise
-from ..nets.conv import dense, pyramid
+from ..nets.conv import dense, fits, pyramid
 
 SLOPE = 0.2  # of the leaky rectifiers of the residual networks
 MODERN = {"network": "residual", "latent": 64, "dropout": 0.0, "objective": "relativistic", "r1": 1.0, "r2": 1.0}
@@ -364,8 +365,7 @@ class Model(Promise):
         super().__init__()
         if config.augment != "none" and len(modality.shape) != 3:
             raise ValueError(f"model.augment: {config.augment} alters pictures, and these are {modality.kind}")
-        if config.network != "mlp" and len(modality.shape) != 3:
-            raise ValueError(f"model.network: {config.network} is of convolutions, and these are {modality.kind}: mlp works on them")
+        fits(config.network, modality)
         self.config, self.latent = config, (config.latent,)
         self.classes = classes if config.conditional else 0
         self.discriminator = Discriminator(config, modality.shape, self.classes)
@@ -428,7 +428,7 @@ class Model(Promise):
             terms |= {"slope at real": slopes[:n].mean(), "slope at fake": slopes[n:].mean()}
             loss = loss + c.r1 / 2 * terms["slope at real"] + c.r2 / 2 * terms["slope at fake"]
         if c.gradient_penalty:
-            share = torch.rand(n, *[1] * (seen.dim() - 1), generator=rng).to(seen.device)
+            share = samplers.across(torch.rand(n, generator=rng), seen).to(seen.device)
             squares = self.sloped(seen[:n].lerp(seen[n:], share), y)[1]
             terms["penalty"] = ((squares + 1e-12).sqrt() - 1).square().mean()  # a root has no slope at 0
             loss = loss + c.gradient_penalty * terms["penalty"]

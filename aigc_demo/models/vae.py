@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from ..config import Fields, Widths
 from ..modality import Modality
 from ..model import Batch, Model as Promise
-from ..nets.conv import dense, doubled, halved, pyramid
+from ..nets.conv import dense, doubled, fits, halved, pyramid
 
 ROWS = 2000  # latents that log_likelihood decodes in one pass
 
@@ -191,8 +191,7 @@ class Model(Promise):
         if config.importance > 1 and config.free_bits:
             raise ValueError(f"model.free_bits: {config.free_bits:g} needs model.importance 1: of more draws, no KL term is computed")
         self.shape = modality.shape
-        if config.network != "mlp" and len(self.shape) != 3:
-            raise ValueError(f"model.network: {config.network} is of convolutions, and these are {modality.kind}: mlp works on them")
+        fits(config.network, modality)
         self.config, self.classes = config, classes if config.conditional else 0
         grey = len(self.shape) == 3 and self.shape[0] == 1
         self.likelihood = ("bernoulli" if grey else "gaussian") if config.likelihood == "auto" else config.likelihood

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from torch import nn
+
+
+class Kind(Protocol):
+    """What of a modality says whether convolutions work on it."""
+
+    kind: str
+    shape: tuple[int, ...]
+
+
+def fits(network: str, of: Kind) -> None:
+    """Raises ValueError where a network of convolutions, any but mlp, is to work on x that are no pictures."""
+    if network != "mlp" and len(of.shape) != 3:
+        raise ValueError(f"model.network: {network} is of convolutions, and these are {of.kind}: mlp works on them")
 
 
 def pyramid(size: int, low: int = 4) -> tuple[int, int]:

@@ -244,8 +244,8 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
 
     def settle(chosen: str, now: str, request: gr.Request):
         """What belongs to a preset that has been chosen: its own set, where it has one, and the ways to break it, none of them taken."""
-        ways = [(words.say(request, f"train.break.{way}"), way) for way in ("none", *model.breakages(chosen))]
-        return gr.Dropdown([(says, "" if way == "none" else way) for says, way in ways], value=""), train.fitting(chosen, now), {}
+        ways = [(words.say(request, f"train.break.{way or 'none'}"), way) for way in ("", *model.breakages(chosen))]
+        return gr.Dropdown(ways, value=""), train.fitting(chosen, now), {}
 
     quiet = runs.QUIET
     check = {**quiet, "show_progress": "full", "show_progress_on": [proof], "concurrency_limit": 1, "concurrency_id": "check"}
