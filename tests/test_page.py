@@ -752,8 +752,8 @@ def test_runs_are_compared(visit, site, scheme):
     row = {name: page.locator(".compare tbody tr", has_text=name) for name in ("tiny-gan", "tiny-vae")}
     assert "vae:tiny" in row["tiny-vae"].inner_text()
     ticked = page.locator(".compare tbody input:checked")
-    while ticked.count():  # the newest two to begin with, whose first term others may lack
-        ticked.first.uncheck()
+    while ticked.count():  # the newest two to begin with, whose first term others may lack; uncheck() would look for the tick it took away
+        ticked.first.click()
     for name in ("tiny-vae", "tiny-gan"):
         row[name].locator("input").check()
     page.locator(".compare .chart .legend button", has_text="tiny-vae").wait_for()

@@ -87,21 +87,22 @@ class View:
         self.line.release(**self.poll, **widgets.LIVE)
         self.when.input(self.scrub, [self.following, self.when], [self.picture, self.moment], **widgets.LIVE)
         mine = [self.following, self.kept]
-        asked = {"outputs": [self.line, self.pause, self.stop], **QUIET}
-        self.stop.click(self._ask(jobs.stop, "train.stopping"), mine, **asked)
-        self.pause.click(self._ask(jobs.pause, "train.pausing"), mine, **asked)
-        for button, act, more in (
-            (self.go_on, self.resumed, []),
-            (self.extend, self.extended, [self.amount, self.unit]),
-            (self.light.rewind, self.rewound, [self.light.rate]),
+        ends = {"outputs": [self.line, self.pause, self.stop], **QUIET}
+        self.stop.click(self._ask(jobs.stop, "train.stopping"), mine, **ends)
+        self.pause.click(self._ask(jobs.pause, "train.pausing"), mine, **ends)
+        # a run at work takes seconds to end: said first, since what is said after the run is followed again ends the following
+        rewinding = self.light.rewind.click(_say("train.rewinding"), None, self.line, **QUIET)
+        for asked, act, more in (
+            (self.go_on.click, self.resumed, []),
+            (self.extend.click, self.extended, [self.amount, self.unit]),
+            (rewinding.success, self.rewound, [self.light.rate]),
         ):
-            done = button.click(_mine(act), [*mine, *more], None, **QUIET)
-            done.success(**{**self.poll, "fn": self.follow_anew}, **widgets.LIVE)
+            done = asked(_mine(act), [*mine, *more], None, **QUIET)
+            done.then(**{**self.poll, "fn": self.follow_anew}, **widgets.LIVE)  # also where it was refused
             self.drive(done)
         named = self.rename.click(_mine(jobs.rename), [*mine, self.name], None, **QUIET)
         # the command alone: the whole view would take back what is being typed beside it
         named.success(lambda id: again(jobs.watch(id).run), self.following, self.command, **widgets.LIVE)
-        self.light.rewind.click(_say("train.rewinding"), None, self.line, **QUIET)  # a run at work takes seconds to end
         self.alone.input(_mine(jobs.keep), [*mine, self.alone], None, **QUIET)
         self.delete.click(lambda: gr.Button(visible=True), None, self.sure, **QUIET)
         gone = [self.following, self.line, self.picture, *self.emptied]
