@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from . import config, modality
+from . import config
 from .config import ConfigError, Fields, Run, Spec
 from .modality import Modality
 
@@ -218,16 +218,17 @@ def build(run: Run, modality: Modality, classes: int) -> Model:
         return kind(settings, modality, classes)
 
 
-def memory(run: Run) -> int | None:
-    """About how many bytes `run` takes while it trains, its data aside; None where that cannot be told beforehand.
+def size(run: Run) -> int:
+    """The size that items of `run` get where neither it nor its data has one: that of its preset."""
+    return family(run.family).presets.get(run.preset, {}).get("size", 32)
+
+
+def memory(run: Run, of: Modality) -> int | None:
+    """About how many bytes `run` takes while it trains on items `of` a modality, its data aside; None where that cannot be told beforehand.
 
     A step is taken on tensors that have shapes and no memory, and what it keeps for its gradients is counted. Raises ConfigError."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    kind = family(run.family)
-    if kind.modalities[0] != "image" or "data" in kind.presets.get(run.preset, {}):  # a set of its own is not of pictures
-        return None
-    size = run.data.size or kind.presets.get(run.preset, {}).get("size", 32)
     kept: dict[int, int] = {}
 
     def keep(x: Tensor) -> Tensor:
@@ -238,9 +239,10 @@ def memory(run: Run) -> int | None:
     most, owned = 0, 0
     try:
         with FakeTensorMode(), torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-            model = build(run, modality.from_json({"kind": "image", "size": size, "channels": run.data.channels or 3}), 10)
+            model = build(run, of, 10)
             owned = sum(p.numel() * p.element_size() for p in model.parameters())
-            batch = Batch(torch.zeros(run.train.batch, run.data.channels or 3, size, size), torch.zeros(run.train.batch, dtype=torch.int64))
+            items = torch.zeros(run.train.batch, *of.shape, dtype=torch.int64)
+            batch = Batch(of.encode(items), torch.zeros(run.train.batch, dtype=torch.int64))
             for phase in model.phases():
                 kept.clear()
                 model.loss(phase, batch, torch.Generator().manual_seed(0))

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from . import checkpoint, data, files, history, latent, tracking
 from .config import ConfigError, Run
 from .measures import ITEMS, KNOWN, NUMBERS, Measures
-from .model import Batch, Model, build, draw_latents, family, generator, key
+from .model import Batch, Model, build, draw_latents, family, generator, key, size
 
 LOG_SECONDS = 0.25
 TOLERANCE = 2.0  # on a GPU: how much farther a pause may move the end of a run than training it again does
@@ -82,9 +82,8 @@ class Trainer:
         self.device = self.accelerator.device
         if t.batch % self.world:
             raise ConfigError(f"train.batch: {t.batch} does not divide among {self.world} processes")
-        size = kind.presets.get(run.preset, {}).get("size", 32)
         base = checkpoint.find(run.base, anywhere=True) if run.base else None
-        self.dataset = data.load(run.data, run.seed, size, on_data, given=base and base.modality)
+        self.dataset = data.load(run.data, run.seed, size(run), on_data, given=base and base.modality)
         self.training, self.held = self.dataset.split(run.data.validation, run.seed)
         self.modality = self.dataset.modality
         try:

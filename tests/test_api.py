@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -98,11 +99,11 @@ def pad(site):
 
 @pytest.fixture
 def run(client):
-    """run(data, settings...) starts a training of a minute at most, which is stopped at the end."""
+    """run(data, preset, settings...) starts a training of a minute at most, which is stopped at the end."""
     begun = []
 
-    def start(data="digits", **settings):
-        begun.append(client.predict("vae:tiny", data, 1, "minutes", json.dumps(settings), api_name="/train_start"))
+    def start(data="digits", preset="vae:tiny", **settings):
+        begun.append(client.predict(preset, data, 1, "minutes", json.dumps(settings), api_name="/train_start"))
         return begun[-1]["id"], begun[-1]["owner"]
 
     yield start
@@ -254,6 +255,18 @@ def test_data_of_ones_own(client, site, run, tmp_path):
     assert client.predict(id, api_name="/explore_open")["classes"] == ["blue", "red"]
 
 
+def test_a_text_of_ones_own(client, run, tmp_path):
+    (tmp_path / "own.txt").write_text("to be or not to be, that is the question\n" * 50, encoding="utf-8")
+    name = client.predict(handle_file(tmp_path / "own.txt"), api_name="/data_upload")
+    assert re.fullmatch(r"upload-[0-9a-f]{24}\.txt", name)
+    id, owner = run(name, preset="gpt:tiny")
+    learns(client, id)
+    client.predict(id, owner, api_name="/train_stop")
+    (tmp_path / "own.exe").write_bytes(b"MZ")
+    with pytest.raises(AppError, match=r"\.zip.+\.txt.+\.csv.+\.jsonl"):
+        client.predict(handle_file(tmp_path / "own.exe"), api_name="/data_upload")
+
+
 def test_an_upload_that_is_no_zip(client, site, tmp_path):
     (tmp_path / "no.zip").write_bytes(b"no zip")
     name = client.predict(handle_file(tmp_path / "no.zip"), api_name="/data_upload")
@@ -310,7 +323,11 @@ HOSTILE = [
     *[("/train_start", ("gpt:tiny", "digits", 1, "steps", json.dumps({"base": base})), "base ") for base in ("/etc", UP, "runs/x")],
     *[("/train_start", ("vae:tiny", "digits", *budget), "that this server grants") for budget in ((9e6, "steps"), (999, "minutes"))],
     *[("/train_start", ("vae:conv", "digits", 1, "steps", '{"train.batch": 8192, "data.size": 512}'), "memory: such a run needs about")],
-    *[("/train_start", ("vae:tiny", data), "data") for data in ("/etc", UP, "", "/", "~", "upload-../../x", "upload-0", "http://[::1]/x")],
+    *[("/train_start", ("gpt:tiny", "tinyshakespeare", 1, "steps", '{"train.batch": 8192, "data.size": 512}'), "memory: such a run needs")],
+    *[
+        ("/train_start", ("vae:tiny", data), "data")
+        for data in ("/etc", UP, "", "/", "~", "upload-../../x", "upload-0", "upload-0.zip/../x", "http://[::1]/x")
+    ],
     *[("/train_start", ("vae:tiny", "digits", budget), "train.budget") for budget in (0, -1, 1e300, "long")],
     *[("/train_start", ("vae:tiny", "digits", 1, "years"), "train.unit")],
     *[("/train_start", ("vae:tiny", "digits", 1, "steps", s), "settings: not a JSON object") for s in ("", "no", "[1]", "7", DEEP)],

@@ -705,10 +705,27 @@ def test_a_small_grid_is_trained_and_compared(visit, site):
     page.wait_for_function("() => document.querySelectorAll('.compare tbody tr.live').length === 0")
 
 
+def test_a_set_and_a_kind_of_model_go_together(visit):
+    """A set of another kind brings a model that fits it, a model that does not fit the set brings its own; what is in view is the set."""
+    page = in_train(visit())
+    preset, data = (page.get_by_label(name, exact=True) for name in ("Kind of model", "Data"))
+    choose(page, "Data", "8 Gaussians in a ring")
+    says(page, "points read")
+    page.wait_for_function("() => document.querySelector('#train-preset input').value.includes(':points')")
+    assert data.input_value() == "8 Gaussians in a ring"
+    choose(page, "Kind of model", "gpt:tiny")
+    says(page, "1 text read")
+    assert data.input_value() == "Tiny Shakespeare"
+    choose(page, "Data", "Handwritten digits")
+    says(page, "1,500 pictures read")
+    page.wait_for_function("() => !document.querySelector('#train-preset input').value.startsWith('gpt')")
+    assert preset.input_value().partition(":")[0] in ("autoencoder", "gan", "vae", "flow", "diffusion")
+
+
 def test_pictures_of_ones_own(visit, site, tmp_path):
     """A file that is no zip, then a zip with damage and a name that would be markup, up to the chips that show that name."""
     page = in_train(visit())
-    unfold(page, "Use my own pictures")
+    unfold(page, "Use my own pictures, sounds or texts")
     drop = page.locator("#train-upload input[type=file]")
     (tmp_path / "no.zip").write_bytes(b"I am no zip\n")
     drop.set_input_files(tmp_path / "no.zip")
@@ -823,7 +840,7 @@ def test_axe_finds_nothing_of_ours(visit, scheme):
     page.locator("[data-number]").first.wait_for()
     assert faults(page) == []
     in_train(page)
-    for title in ("Use my own pictures", "More settings", "All settings", "The command that does the same"):
+    for title in ("Use my own pictures, sounds or texts", "More settings", "All settings", "The command that does the same"):
         unfold(page, title)
     page.get_by_label("train.marks").wait_for()
     assert faults(page) == []

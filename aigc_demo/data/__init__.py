@@ -9,12 +9,17 @@ from .cleaning import DataError, Ledger
 from .sources import Source, present, sources
 
 if TYPE_CHECKING:
-    from .loading import Batches, Dataset, load
+    from .loading import Batches, Dataset, foreseen, load
 
-__all__ = ["Batches", "DataError", "Dataset", "Ledger", "Source", "load", "present", "sources"]
+__all__ = ["Batches", "DataError", "Dataset", "Ledger", "Source", "foreseen", "load", "present", "sources"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Batches", "Dataset", "load"):  # they need torch, whose import takes seconds that a list of sources should not wait for
+    if name in (
+        "Batches",
+        "Dataset",
+        "foreseen",
+        "load",
+    ):  # torch's import takes seconds that a list of sources should not wait for
         return getattr(importlib.import_module(".loading", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

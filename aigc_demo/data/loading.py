@@ -18,7 +18,7 @@ from ..modalities import audio, points as plane, text
 from ..modalities.image import Modality, is_grey
 from . import copies, files, points, shapes, texts, tones
 from .cleaning import DataError, Ledger, duplicates, shown
-from .sources import PARTS, TEXTS, Source, fetch, folder_of, recordings, sources
+from .sources import PARTS, Source, fetch, folder_of, recordings, sources
 
 PREVIEW = 64  # items of a set that one looks at first
 
@@ -196,31 +196,53 @@ def load(
     A text comes as a Corpus, in the tokens of `given` where there is one, else in its own, `default_size` of them at once. `part` is
     "train" or "test", the latter for built-in sets alone; of a text the end is held out instead (Corpus.split). `on_progress` is called
     with (files done, files in all). Raises DataError."""
-    name, known = spec.source, {source.name: source for source in sources()}
+    name = spec.source
     if part not in PARTS:
         raise ValueError(f"part: {part!r} is not one of {', '.join(PARTS)}")
-    path = None if name in known else _path(name, list(known))
-    if name in TEXTS or (path and texts.is_text(path)):
-        return _text(known.get(name), path, spec, seed, default_size, given)
+    source, path = _found(name)
+    if (path and texts.is_text(path)) or (source and source.kind == "text"):
+        return _text(source, path, spec, seed, default_size, given)
     if path:
         if part != "train":
             raise DataError(f"{shown(name)}: only built-in sets have a {part} part")
         dataset = _from_files(path, spec, seed, default_size, on_progress)
-    elif name in points.SIGMA:
-        dataset = _points(known[name], spec, seed, part)
-    elif name in CLIPS:
-        dataset = CLIPS[name](known[name], _clips(spec, name), spec.limit, seed, part)
+    elif source.kind == "points":
+        dataset = _points(source, spec, seed, part)
+    elif source.kind == "audio":
+        dataset = CLIPS[name](source, _clips(spec, name), spec.limit, seed, part)
     else:
-        source = known[name]
-        modality = Modality(spec.size or source.size or default_size, spec.channels or source.channels or 3)
         draw = {"shapes": _drawn_shapes, "stacked-mnist": _stacked}.get(name, _real)
-        dataset = draw(source, modality, spec.limit, seed, part)
+        dataset = draw(source, _pictures(spec, source, default_size), spec.limit, seed, part)
     if len(dataset) < 2:
         raise DataError(f"{shown(name)}: at least 2 {dataset.ledger.thing}s are needed: {dataset.ledger.summary()}")
     if twice := duplicates(dataset.items):
         notes = (*dataset.ledger.notes, f"{twice:,} exact duplicates kept")
         dataset = replace(dataset, ledger=replace(dataset.ledger, notes=notes))
     return dataset
+
+
+def foreseen(spec: config.Data, default_size: int = 32) -> Modality | audio.Modality | plane.Modality | text.Modality:
+    """The modality of what `spec` describes, as names alone tell it: own pictures count as coloured, a text as one of bytes.
+
+    Raises DataError."""
+    source, path = _found(spec.source)
+    if path is None:
+        kind = source.kind
+    elif texts.is_text(path):
+        kind = "text"
+    else:
+        with files.opened(path) as found:
+            kind = "audio" if files.sounds(found) else "image"
+    if kind == "text":
+        return text.Modality(spec.size or default_size)
+    if kind == "points":
+        return plane.Modality(points.REACH)
+    return _clips(spec, spec.source) if kind == "audio" else _pictures(spec, source, default_size)
+
+
+def _pictures(spec: config.Data, source: Source | None, default_size: int) -> Modality:
+    own = (source.size, source.channels) if source else (None, None)
+    return Modality(spec.size or own[0] or default_size, spec.channels or own[1] or 3)
 
 
 def _text(source: Source | None, path: str | None, spec: config.Data, seed: int, default_size: int, given: text.Modality | None) -> Corpus:
@@ -236,6 +258,12 @@ def _text(source: Source | None, path: str | None, spec: config.Data, seed: int,
         whole, ledger = texts.built_in(source.name, folder_of(source)), Ledger(1, thing="text")
     tokens, modality, notes = texts.prepared(whole, where, spec, given.context if given else spec.size or default_size, given)
     return Corpus.of(tokens, modality, source, replace(ledger, notes=(*ledger.notes, *notes)))
+
+
+def _found(name: str) -> tuple[Source | None, str | None]:
+    """The built-in set of that name, or the path that it is. Raises DataError."""
+    known = {source.name: source for source in sources()}
+    return (known[name], None) if name in known else (None, _path(name, list(known)))
 
 
 def _path(name: str, known: list[str]) -> str:
@@ -254,7 +282,7 @@ def _path(name: str, known: list[str]) -> str:
 def _from_files(path: str, spec: config.Data, seed: int, default_size: int, on_progress: Callable[[int, int], None] | None) -> Dataset:
     with files.opened(path) as found:
         heard = files.sounds(found)
-        modality = _clips(spec, path) if heard else Modality(spec.size or default_size, spec.channels or 3)
+        modality = _clips(spec, path) if heard else _pictures(spec, None, default_size)
         items, names, ledger = files.read(found, modality, spec.limit, _key(seed, "limit"), on_progress)
     if not (heard or spec.channels) and is_grey(items):
         modality = replace(modality, channels=1)

@@ -18,7 +18,8 @@ DIGITS_TRAIN = 1500  # of the 1797; the last 297 are the test part
 
 @dataclass(frozen=True)
 class Source:
-    """Where items come from. `size` and `channels` are the set's own, None where any will do; `count` is of the train part.
+    """Where items come from. `size` and `channels` are the set's own, None where any will do; `count` is of the train part, and `kind` is
+    that of the items' modality.
 
     `licence` "" is unknown: the user's own to know."""
 
@@ -31,6 +32,7 @@ class Source:
     classes: tuple[str, ...]
     count: int | None
     about: str
+    kind: str = "image"
 
 
 _TEN = tuple("0123456789")
@@ -102,9 +104,23 @@ _BUILT_IN = (
         (),
         100_000,
         "Points of the plane from 25 narrow Gaussians in a grid: each one that a model drops can be counted.",
+        "points",
     ),
-    Source("ring", "8 Gaussians in a ring", "CC0-1.0", "", None, None, (), 100_000, "Points of the plane from 8 Gaussians on a circle."),
-    Source("moons", "Two moons", "CC0-1.0", "", None, None, (), 100_000, "Points of the plane along two half circles that interlock."),
+    Source(
+        "ring",
+        "8 Gaussians in a ring",
+        "CC0-1.0",
+        "",
+        None,
+        None,
+        (),
+        100_000,
+        "Points of the plane from 8 Gaussians on a circle.",
+        "points",
+    ),
+    Source(
+        "moons", "Two moons", "CC0-1.0", "", None, None, (), 100_000, "Points of the plane along two half circles that interlock.", "points"
+    ),
     Source(
         "tones",
         "Notes, chords and drums",
@@ -115,6 +131,7 @@ _BUILT_IN = (
         TONES,
         2000,
         "Sounds drawn by this program, pitch and timbre known: 24 notes, held or plucked, major and minor chords, drums.",
+        "audio",
     ),
     Source(
         "spoken-digits",
@@ -126,6 +143,7 @@ _BUILT_IN = (
         _TEN,
         2700,
         "English digits in the voices of six volunteers, which a model imitates: 2,700 clips to train on, 300 to test.",
+        "audio",
     ),
     Source(
         "stacked-mnist",
@@ -148,6 +166,7 @@ _BUILT_IN = (
         (),
         None,
         "1,115,394 characters from Shakespeare's plays; comes with the program.",
+        "text",
     ),
     Source(
         "tang",
@@ -159,9 +178,9 @@ _BUILT_IN = (
         (),
         None,
         "About 21,000 Tang poems of four regular forms (五绝, 七绝, 五律, 七律) in simplified characters, each under its title and form.",
+        "text",
     ),
 )
-TEXTS = ("tinyshakespeare", "tang")
 _FILES = {  # torchvision's class, and the folder it reads
     "mnist": ("MNIST", "MNIST/raw"),
     "fashion-mnist": ("FashionMNIST", "FashionMNIST/raw"),

@@ -206,7 +206,8 @@ class Model(Promise):
         logits = self.logits(x, answers.clamp(min=0) if self.training and self.counted else None)
         loss = F.cross_entropy(logits.flatten(0, 1).float(), answers.flatten(), ignore_index=self.modality.nothing)
         there = answers >= 0
-        return loss, {"loss": loss, "nats": loss * there.sum() / self.modality.characters.to(x.device)[answers[there]].sum().clamp(min=1)}
+        characters = (self.modality.characters.to(x.device)[answers.clamp(min=0)] * there).sum()
+        return loss, {"loss": loss, "nats": loss * there.sum() / characters.clamp(min=1)}
 
     def sample(
         self, latents: Tensor, sampling: Sampling, condition: Tensor | None = None, on_step: Callable[[int], None] | None = None

@@ -22,7 +22,8 @@ from . import run_api, runs, widgets, words
 FIRST_SHOWN = ("model.latent", "train.batch", "train.lr", "seed")  # the few that matter; the rest is in a fold
 # elsewhere in the form, or not the visitor's to choose
 ASKED = ("family", "preset", "train.budget", "train.unit", "data.source", "device", "base", "train.tracker")
-UPLOADS_KEPT = 4 << 30  # bytes of uploaded zips on the disk, the oldest out first
+UPLOADS = [".zip", ".txt", ".csv", ".jsonl"]
+UPLOADS_KEPT = 4 << 30  # bytes of uploads on the disk, the oldest out first
 
 
 class Train:
@@ -40,36 +41,51 @@ class Train:
         if source in self.extra:
             return self.extra[source]
         if source.startswith("upload-"):
-            path = _uploads() / f"{source}.zip"
-            if not source.removeprefix("upload-").isalnum() or not path.is_file():
-                raise ConfigError("data: that upload is not here any more; drop the zip again")
+            name, dot, suffix = source.partition(".")
+            path = _uploads() / source
+            if not name.removeprefix("upload-").isalnum() or dot + suffix not in UPLOADS or not path.is_file():
+                raise ConfigError("data: that upload is not here any more; drop the file again")
             return str(path)
         names = [s.name for s in data.sources()]
         if source not in names:
             raise ConfigError(config.unknown(f"data.source {source[:60]!r}", names))
         return source
 
+    def kind(self, source: str) -> str:
+        """The kind of items of what a visitor chose, from names alone. Raises ConfigError, DataError."""
+        return data.foreseen(config.check(config.Data, {"source": self.place(source)}, "data.")).kind
+
     def fitting(self, preset: str, source: str) -> str:
-        """The set to offer for a preset: its own where it has one, else the one chosen, unless that is another preset's own."""
-        own = model.plan(preset).data.source
-        usual = config.Data().source
-        return own if own != usual or source in {model.plan(p).data.source for p in model.presets()} else source
+        """The set to offer for a preset: the one chosen where it is of the preset's kind, and not another preset's own; else its own."""
+        own, others = model.plan(preset).data.source, {model.plan(p).data.source for p in model.presets()}
+        return own if source in others or self.kind(source) != self.kind(own) else source
+
+    def suited(self, source: str, preset: str) -> str:
+        """The preset to offer for a set: the one chosen where it is of the set's kind, else the first that is, best with this very set."""
+        kind, owns = self.kind(source), {p: model.plan(p).data.source for p in model.presets()}
+        if self.kind(owns[preset]) == kind:
+            return preset
+        alike = [p for p in owns if self.kind(owns[p]) == kind]
+        return next((p for p in alike if owns[p] == source), alike[0])
 
     def keep(self, path: str) -> str:
-        """Keeps an uploaded zip under the hash of its bytes; returns the source's name."""
+        """Keeps an upload under the hash of its bytes; returns the source's name. Raises ConfigError."""
+        suffix = Path(path).suffix.lower()
+        if suffix not in UPLOADS:
+            raise ConfigError(f"data: a file of {suffix or 'no'} suffix is not one of {', '.join(UPLOADS)}")
         with open(path, "rb") as f:
             digest = (
                 hashlib.file_digest(f, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(f.read()).hexdigest()
             )
-        folder, name = _uploads(), f"upload-{digest[:24]}"
+        folder, name = _uploads(), f"upload-{digest[:24]}{suffix}"
         with files.said(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            target = folder / f"{name}.zip"
+            target = folder / name
             if not target.exists():
                 side = target.with_suffix(f".{files.token()}")
                 shutil.copyfile(path, side)
                 os.replace(side, target)
-            kept = sorted((p for p in folder.glob("*.zip") if p != target), key=lambda p: p.stat().st_mtime)
+            kept = sorted((p for p in folder.glob("upload-*") if p != target), key=lambda p: p.stat().st_mtime)
             while kept and sum(p.stat().st_size for p in kept) + target.stat().st_size > UPLOADS_KEPT:
                 kept.pop(0).unlink(missing_ok=True)
         return name
@@ -108,7 +124,7 @@ class Train:
     ) -> tuple[str, str]:
         """Starts the run for a visitor; returns its id and its owner's token. Raises ConfigError, JobError."""
         run, limits = self.plan(source, preset, budget, unit, changes), jobs.Limits.told()
-        needs = (model.memory(run) or 0) / 1e9
+        needs = (model.memory(run, data.foreseen(run.data, model.size(run))) or 0) / 1e9
         if needs > limits.memory:
             smaller = "take a smaller train.batch, data.size or model"
             raise ConfigError(f"memory: such a run needs about {needs:.1f} GB, of {limits.memory:g} GB that this server grants; {smaller}")
@@ -153,7 +169,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
         with gr.Column(scale=4, min_width=300, elem_classes="asks"):
             source = gr.Dropdown(train.sources(), value="digits", label=t("train.data"), elem_id="train-data")
             with gr.Accordion(t("train.own"), open=False, elem_classes="fold"):
-                upload = gr.File(label=t("train.zip"), file_types=[".zip"], type="filepath", height=110, elem_id="train-upload")
+                upload = gr.File(label=t("train.zip"), file_types=UPLOADS, type="filepath", height=110, elem_id="train-upload")
             preset = gr.Dropdown(
                 [(f"{p}: {model.about(p)}", p) for p in presets], value="vae:conv", label=t("train.preset"), elem_id="train-preset"
             )
@@ -208,16 +224,13 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
         }
         return begun | view.emptied | {view.following: id}
 
-    def choose(path: str | None, request: gr.Request):
+    def choose(path: str | None):
+        """Keeps an upload and chooses it."""
         if not path:
-            return gr.skip(), gr.skip(), gr.skip()
+            return gr.skip()
         name = widgets.told(train.keep, path)
-        sheet, says = widgets.told(train.look, name)
-        return (
-            gr.Dropdown([*train.sources(), (Path(path).name, name)], value=name),
-            widgets.inline(sheet, says, "image/png"),
-            says,
-        )
+        widgets.told(train.kind, name)  # what is no zip is not chosen
+        return gr.Dropdown([*train.sources(), (Path(path).name, name)], value=name)
 
     def leave(id: str, now: dict):
         """Takes a run that has ended out of view; a live one stays."""
@@ -227,7 +240,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
         """Shows the chosen set where no run is in view."""
         if id:
             return {view.line: gr.skip()}
-        sheet, says = widgets.told(train.look, source)
+        sheet, says = widgets.told(train.look, source or "")
         return {view.picture: widgets.inline(sheet, says, "image/png"), view.line: says} | view.emptied
 
     def arrive(id: str, kept: dict, request: gr.Request):
@@ -251,9 +264,10 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
     check = {**quiet, "show_progress": "full", "show_progress_on": [proof], "concurrency_limit": 1, "concurrency_id": "check"}
     prove.click(prove_it, preset, proof, **check)
     waited: dict[str, Any] = {"show_progress_on": [view.picture], **quiet, "show_progress": "full"}
-    uploaded = upload.upload(choose, upload, [source, view.picture, view.line], **waited)
+    uploaded = upload.upload(choose, upload, source, **waited)
     show = {"fn": look, "inputs": [source, view.following], "outputs": [view.picture, view.line, *view.emptied], **waited}
-    looked = source.input(leave, [view.following, view.known], view.following, **widgets.LIVE).then(**show)
+    looked = source.change(leave, [view.following, view.known], view.following, **widgets.LIVE).then(**show)
+    source.change(lambda chosen, now: widgets.told(train.suited, chosen or "", now), [source, preset], preset, **quiet)
     opened = place.select(**{**view.poll, "fn": view.follow_anew}, **widgets.LIVE).then(**show)
     place.select(arrive, [view.following, view.kept], [others, granted], **quiet)
     others.focus(arrive, [view.following, view.kept], [others, granted], **quiet)
@@ -401,7 +415,12 @@ def _endpoints(train: Train) -> None:
         ]
 
     def data_upload(zip: str) -> str:
-        """Keep an uploaded zip of pictures (subfolders are classes); returns the name that train_start takes as its data."""
+        """Keep an uploaded zip of pictures, sounds or texts (subfolders are classes), or a text; returns the name that train_start takes as
+        its data.
+
+        Args:
+            zip: the file: .zip, .txt, .csv or .jsonl.
+        """
         return widgets.told(train.keep, zip)
 
     def data_look(source: str) -> str:
@@ -416,5 +435,5 @@ def _endpoints(train: Train) -> None:
         gr.api(function, api_name=function.__name__, queue=False)
     run_api.endpoints()
     widgets.endpoint(data_look, gr.Image(visible=False))
-    dropped = gr.File(visible=False, file_types=[".zip"], type="filepath")
+    dropped = gr.File(visible=False, file_types=UPLOADS, type="filepath")
     gr.Button(visible=False).click(data_upload, dropped, gr.Textbox(visible=False), api_name="data_upload")
