@@ -318,7 +318,9 @@ def _points(source: Source, spec: config.Data, seed: int, part: str) -> Dataset:
         if value := getattr(spec, field):
             raise DataError(f"data.{field}: {value} means nothing for {source.name}, which is of points, not of pictures")
     items, drawn_from = points.draw(source.name, spec.limit or source.count or 0, _rng(seed, source.name, part))
-    return Dataset(items, None, (), None, {"part": drawn_from}, plane.Modality(points.REACH), source, Ledger(len(items)))
+    return Dataset(
+        items, None, (), None, {"part": drawn_from}, plane.Modality(points.REACH), source, Ledger(len(items), thing=plane.Modality.thing)
+    )
 
 
 def _clips(spec: config.Data, name: str) -> audio.Modality:

@@ -22,6 +22,7 @@ from . import run_api, runs, widgets, words
 FIRST_SHOWN = ("model.latent", "train.batch", "train.lr", "seed")  # the few that matter; the rest is in a fold
 # elsewhere in the form, or not the visitor's to choose
 ASKED = ("family", "preset", "train.budget", "train.unit", "data.source", "device", "base", "train.tracker")
+PRESET = "vae:conv"  # to begin with
 UPLOADS = [".zip", ".txt", ".csv", ".jsonl"]
 UPLOADS_KEPT = 4 << 30  # bytes of uploads on the disk, the oldest out first
 
@@ -66,7 +67,7 @@ class Train:
         if self.kind(owns[preset]) == kind:
             return preset
         alike = [p for p in owns if self.kind(owns[p]) == kind]
-        return next((p for p in alike if owns[p] == source), alike[0])
+        return PRESET if PRESET in alike else next((p for p in alike if owns[p] == source), alike[0])
 
     def keep(self, path: str) -> str:
         """Keeps an upload under the hash of its bytes; returns the source's name. Raises ConfigError."""
@@ -171,7 +172,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
             with gr.Accordion(t("train.own"), open=False, elem_classes="fold"):
                 upload = gr.File(label=t("train.zip"), file_types=UPLOADS, type="filepath", height=110, elem_id="train-upload")
             preset = gr.Dropdown(
-                [(f"{p}: {model.about(p)}", p) for p in presets], value="vae:conv", label=t("train.preset"), elem_id="train-preset"
+                [(f"{p}: {model.about(p)}", p) for p in presets], value=PRESET, label=t("train.preset"), elem_id="train-preset"
             )
             with gr.Row(elem_classes="tight"):
                 budget = gr.Number(1, label=t("train.budget"), minimum=0, elem_id="train-budget", min_width=80)
