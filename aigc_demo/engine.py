@@ -296,12 +296,13 @@ class Engine:
         recipe = sample.request.recipe(sample.digest) | ({"ways": warm.ways} if any(sample.request.sliders) else {})
         return label.put(warm.checkpoint.modality.write(sample.item, recipe), label.xmp(recipe))
 
-    def sound(self, item: Tensor, name: str) -> tuple[Tensor, int] | None:
-        """What is heard of an item of the checkpoint `name`: its wave float32 (samples,) and samples a second; None where it is silent."""
+    def sound(self, items: Sequence[Tensor], name: str) -> tuple[Tensor, int] | None:
+        """What is heard of items of the checkpoint `name` one after another: a wave float32 (samples,) and samples a second; None where
+        they are silent."""
         modality = self.warm(name).checkpoint.modality
         with self._compute:
-            heard = modality.sound(item[None])
-        return None if heard is None else (heard[0][0], heard[1])
+            heard = modality.sound(torch.stack(list(items)))
+        return None if heard is None else (heard[0].flatten(), heard[1])
 
     def sheet(self, samples: Sequence[Sample], columns: int = 8, format: str = "PNG") -> bytes:
         """Samples of one checkpoint, in rows, as a labelled PNG, or WEBP, that says what their recipes share. Raises as `file`."""

@@ -73,13 +73,10 @@ def film(
 
 def sound(engine: Engine, requests: Sequence[Request]) -> tuple[Tensor, int] | None:
     """What is heard of the requests one after another: a wave (samples,) and its rate; None of a model that is silent. Raises as draw."""
-    modality = engine.warm(requests[0].checkpoint).checkpoint.modality
-    if modality.suffix != "wav":
+    name = requests[0].checkpoint
+    if engine.warm(name).checkpoint.modality.suffix != "wav":
         return None
-    items = torch.stack([s.item for s in engine.draw(requests)])
-    with engine.turn:
-        waves, rate = modality.sound(items)
-    return waves.flatten(), rate
+    return engine.sound([s.item for s in engine.draw(requests)], name)
 
 
 def analogy(engine: Engine, a: Request, b: Request, c: Request, name: Checkpoint | None = None) -> Request:

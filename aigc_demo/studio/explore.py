@@ -111,7 +111,7 @@ class Explore:
     def live(self, state: dict[str, Any]) -> dict[str, Any]:
         """The picture of a state, as raw pixels, and what is heard of it: one round trip, nothing kept on the disk."""
         sample = self.engine.draw([request(state)], session=_session(state))[0]
-        return widgets.pixels(sample.item) | widgets.heard(self.engine.sound(sample.item, sample.request.checkpoint))
+        return widgets.pixels(sample.item) | widgets.heard(self.engine.sound([sample.item], sample.request.checkpoint))
 
     def strip(self, state: dict[str, Any]) -> dict[str, Any]:
         """The travel of the state's amount along state["axis"] (see Request.at) as raw pixels, picture after picture from `low` to `high`.

@@ -62,8 +62,8 @@ def functions(explore: Explore) -> list[Callable[[Any], Any]]:
         match, item, notes = search(explore.engine, found, asked, data, partial(remember, token))
         return {
             "state": state_of(match.request),
-            "original": widgets.pixels(item) | widgets.heard(explore.engine.sound(item, here.checkpoint)),
-            "picture": widgets.pixels(match.item) | widgets.heard(explore.engine.sound(match.item, here.checkpoint)),
+            "original": widgets.pixels(item) | widgets.heard(explore.engine.sound([item], here.checkpoint)),
+            "picture": widgets.pixels(match.item) | widgets.heard(explore.engine.sound([match.item], here.checkpoint)),
             **_said(match, found, notes),
         }
 
