@@ -52,8 +52,8 @@ def test_the_list_of_sources_needs_no_torch():
         "print([m for m in ('torch', 'torchvision', 'sklearn', 'numpy', 'PIL') if m in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    names = ["digits", "shapes", "mnist", "fashion-mnist", "cifar10", "grid25", "ring", "moons", "tones", "spoken-digits", "stacked-mnist"]
-    names += ["tinyshakespeare", "tang"]
+    names = ["digits", "shapes", "scenes", "mnist", "fashion-mnist", "cifar10", "grid25", "ring", "moons", "tones", "spoken-digits"]
+    names += ["stacked-mnist", "tinyshakespeare", "tang"]
     assert said.splitlines() == [str(names), "[]"]
 
 
@@ -62,7 +62,7 @@ def test_every_source_says_its_licence_and_what_it_is():
         assert source.licence
         assert source.title
         assert source.about
-        assert len(source.classes) >= 6 or source.name in ("stacked-mnist", "grid25", "ring", "moons", "tinyshakespeare", "tang")
+        assert len(source.classes) >= 6 or source.name in ("scenes", "stacked-mnist", "grid25", "ring", "moons", "tinyshakespeare", "tang")
     assert next(s for s in data.sources() if s.name == "shapes").classes == shapes.SHAPES
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from .. import config
 from ..modalities import audio, points as plane, text
 from ..modalities.image import Modality, is_grey
-from . import copies, files, points, shapes, texts, tones
+from . import copies, files, points, scenes, shapes, texts, tones
 from .cleaning import DataError, Ledger, duplicates, shown
 from .sources import PARTS, Source, fetch, folder_of, recordings, sources
 
@@ -60,6 +60,13 @@ class Dataset:
             captions=None if self.captions is None else tuple(self.captions[i] for i in index.tolist()),
             factors=None if self.factors is None else {name: values[index] for name, values in self.factors.items()},
         )
+
+    @property
+    def told(self) -> tuple[str, ...] | None:
+        """What is said of each item: its caption, else the name of its class; None where nothing is known."""
+        if self.captions is not None or self.labels is None:
+            return self.captions
+        return tuple(self.classes[k] for k in self.labels.tolist())
 
     def targets(self) -> dict[str, torch.Tensor]:
         """What is known of each item as numbers, each (N,): for each class 1 or 0, and the factors that are measured rather than named."""
@@ -211,7 +218,7 @@ def load(
     elif source.kind == "audio":
         dataset = CLIPS[name](source, _clips(spec, name), spec.limit, seed, part)
     else:
-        draw = {"shapes": _drawn_shapes, "stacked-mnist": _stacked}.get(name, _real)
+        draw = {"shapes": _drawn_shapes, "scenes": _drawn_scenes, "stacked-mnist": _stacked}.get(name, _real)
         dataset = draw(source, _pictures(spec, source, default_size), spec.limit, seed, part)
     if len(dataset) < 2:
         raise DataError(f"{shown(name)}: at least 2 {dataset.ledger.thing}s are needed: {dataset.ledger.summary()}")
@@ -311,6 +318,16 @@ def _drawn_shapes(source: Source, modality: Modality, limit: int, seed: int, par
     items = modality.resize(shapes.draw(known, modality.size))
     captions = shapes.captions(known, colour=modality.channels == 3)
     return Dataset(items, known["shape"].clone(), source.classes, captions, known, modality, source, Ledger(count))
+
+
+def _drawn_scenes(source: Source, modality: Modality, limit: int, seed: int, part: str) -> Dataset:
+    """The parts differ in what stands together (scenes.held), so that the test part asks for what was never seen."""
+    count = limit or source.count or 0
+    if modality.channels != 3:
+        raise DataError("data.channels: 1 leaves nothing of the colours that the captions of scenes name; set it to 0 or 3")
+    files.bounded(count, modality)
+    known = scenes.factors(count, _key(seed, "scenes", part), part)
+    return Dataset(scenes.draw(known, modality.size), None, (), scenes.captions(known), known, modality, source, Ledger(count))
 
 
 def _points(source: Source, spec: config.Data, seed: int, part: str) -> Dataset:

@@ -62,6 +62,17 @@ _BUILT_IN = (
         "Shapes drawn by this program with a caption each, every factor known: shape, colour, size, place, tilt and background.",
     ),
     Source(
+        "scenes",
+        "Scenes and what is said of them",
+        "CC0-1.0",
+        "",
+        None,
+        3,
+        (),
+        50_000,
+        "One or two groups of shapes drawn by this program, told in English or Chinese: number, size, colour, shape and where they stand.",
+    ),
+    Source(
         "mnist",
         "MNIST handwritten digits",
         "CC BY-SA 3.0 (as usually cited)",
