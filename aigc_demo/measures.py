@@ -86,7 +86,7 @@ class Measures:
         self.eye, self.held, self.seed = Eye(training, seed, features), held, seed
         self.condition = None if condition is None else condition[:ITEMS]
         count = ITEMS if held is None else len(held.x)
-        self.trained = Batch(training.x[:count].clone(), None if training.y is None else training.y[:count])
+        self.trained = Batch(training.x[:count].clone(), *(None if known is None else known[:count] for known in (training.y, training.said)))
         self.varied = spread(self.eye.known, None if condition is None else self.eye.labels)
 
     @torch.no_grad()

@@ -19,10 +19,12 @@ from .modality import Modality
 
 
 class Batch(NamedTuple):
-    """What one step learns from: x (B, *shape) in the modality's space, and labels y (B,) of int64 where the data has them."""
+    """What one step learns from: x (B, *shape) in the modality's space, labels y (B,) of int64 where the data has them, and where the
+    model reads captions what was `said` of each x, int64 (B, L) as Model.read gives it."""
 
     x: Tensor
     y: Tensor | None = None
+    said: Tensor | None = None
 
 
 class Model(nn.Module):
@@ -61,6 +63,10 @@ class Model(nn.Module):
     def prepare(self, items: Tensor) -> None:
         """Takes from the items (N, *shape) to be trained on what can be known before the first step; most families take nothing."""
 
+    def read(self, captions: Sequence[str]) -> Tensor | None:
+        """Captions as numbers int64 (N, L), 0 for nothing; None of a model that does not read."""
+        return None
+
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar that `phase` minimises, and its terms by name."""
         raise NotImplementedError
@@ -82,7 +88,7 @@ class Model(nn.Module):
     def sample(
         self, latents: Tensor, sampling: Fields, condition: Tensor | None = None, on_step: Callable[[int], None] | None = None
     ) -> Tensor:
-        """Latents (N, *latent) and class numbers (N,) where conditional -> x (N, *shape)."""
+        """Latents (N, *latent), and class numbers (N,) where conditional or what is said (N, L) of each where it reads -> x (N, *shape)."""
         raise NotImplementedError
 
 

@@ -88,6 +88,14 @@ def shuffled(latents: Tensor) -> Callable[[int], Tensor]:
     return noise
 
 
+METHODS = {"euler": euler, "heun": heun}
+
+
+def grid(start: float, end: float, steps: int) -> list[float]:
+    """The times of so many equal steps from `start` to `end`."""
+    return [start + (end - start) * i / steps for i in range(steps)] + [end]
+
+
 def guided(conditional: Callable[..., Tensor], unconditional: Callable[..., Tensor], scale: float) -> Callable[..., Tensor]:
     """The field that goes `scale` times as far from the unconditional one as the conditional one does; 1 is the conditional one itself
     (classifier-free guidance: Ho and Salimans 2022, arXiv:2207.12598, equation 6 with w = scale - 1)."""

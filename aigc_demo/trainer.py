@@ -113,11 +113,15 @@ class Trainer:
         self.optimizers = {name: self._optimizer(p, self.rates[name]) for name, p in self.phases.items()}
         if len(self.training) < self.world:
             raise ConfigError(f"data: {len(self.training)} items to train on cannot be shared by {self.world} processes")
+        self.said = self._read(self.training)
+        if self.said is not None and self.dataset.captions and run.data.mirror:
+            raise ConfigError("data.mirror: a mirrored picture is not what its caption says, and this model reads captions; set it to no")
         self.batches = data.Batches(self.training, t.batch, run.seed, self.rank, self.world, run.data.mirror)
         self.step, self.seconds, self.wait = 0, 0.0, 0
         self.best: float | None = None
         self.kept: dict[str, Tensor] = {}  # the averages at the best validation, where patience is set
-        self.columns, latents, condition = marks(self.model, run.seed, self.modality.many)
+        shown = self._read(self.dataset if self.held is None else self.held)
+        self.columns, latents, condition = marks(self.model, run.seed, self.modality.many, shown)
         self.latents, self.condition = latents.to(self.device), None if condition is None else condition.to(self.device)
 
     def _go_on(self, base: checkpoint.Checkpoint) -> None:
@@ -133,6 +137,10 @@ class Trainer:
             _, held = before.split(known.data.validation, known.seed)
             if held is not None and before.digest == base.manifest.source.digest:
                 self.first = self.some(held, ITEMS)
+
+    def _read(self, dataset: data.Dataset) -> Tensor | None:
+        """What is said of the items of a set, where the model reads and there is something to read."""
+        return None if dataset.told is None else self.model.read(dataset.told)
 
     def _optimizer(self, phase: nn.Module, lr: float) -> torch.optim.Optimizer:
         t = self.run.train
@@ -158,7 +166,8 @@ class Trainer:
         run, t = self.run, self.run.train
         items, y = self.batches.at(self.step)
         x = self.modality.encode(items.to(self.device)).contiguous(memory_format=self.layout)
-        batch = Batch(x, None if y is None else y.to(self.device))
+        said = None if self.said is None else self.said[self.batches.places(self.step)].to(self.device)
+        batch = Batch(x, None if y is None else y.to(self.device), said)
         # every draw of a step follows from (seed, step, rank), so a resumed run needs no stored random state
         seed = key(run.seed, "step", self.step, self.rank)
         rng = torch.Generator().manual_seed(seed)
@@ -227,8 +236,9 @@ class Trainer:
     def some(self, dataset: data.Dataset, count: int) -> Batch:
         """At most `count` items of a set (Dataset.some), fewer where an item is large, as the model sees them."""
         count = max(1, min(count, NUMBERS // math.prod(self.modality.shape)))
-        items, labels = dataset.some(count), dataset.labels
-        return Batch(self.modality.encode(items.to(self.device)), None if labels is None else labels[:count].to(self.device))
+        items, labels, said = dataset.some(count), dataset.labels, self._read(dataset)
+        x = self.modality.encode(items.to(self.device))
+        return Batch(x, *(None if known is None else known[:count].to(self.device) for known in (labels, said)))
 
     @cached_property
     def held_out(self) -> Batch | None:
@@ -240,7 +250,8 @@ class Trainer:
         """What marks compare the samples with: items that are trained on, drawn by the seed."""
         drawn = torch.randperm(len(self.training), generator=generator(self.run.seed, "measured"))[:KNOWN]
         known, even = self.some(self.training.take(drawn), KNOWN), self.training.stride == 1  # the end of a text is another text
-        return Measures(known, self.held_out, self.condition, self.run.seed, self.modality.features, even)
+        classes = self.condition if self.model.classes else None
+        return Measures(known, self.held_out, classes, self.run.seed, self.modality.features, even)
 
     def look(self) -> tuple[Any, dict[str, float]]:
         """The sheet of the run's fixed latents, drawn with the averaged weights, uint8 (H, W, 3); and what a mark measures."""
@@ -365,14 +376,16 @@ def _precision(run: Run) -> str:
     return "no" if run.train.precision == "fp32" else "bf16"
 
 
-def marks(model: Model, seed: int, many: int) -> tuple[int, Tensor, Tensor | None]:
-    """What every mark of a run draws, a few rows of it or about `many` in all: columns, latents (N, *latent), and classes (N,), a column
-    each, where the model is conditional."""
+def marks(model: Model, seed: int, many: int, said: Tensor | None = None) -> tuple[int, Tensor, Tensor | None]:
+    """What every mark of a run draws, a few rows of it or about `many` in all: columns, latents (N, *latent), and a column each classes
+    (N,) where the model is conditional, or what is `said` (n, L) of the first items where it reads."""
     columns = min(model.classes, 10) or 8
     rows = max(6 if model.classes else 8, many // columns)
     if 0 < many < columns:
         columns, rows = many, 1
     condition = torch.arange(columns).repeat(rows) if model.classes else None
+    if said is not None:
+        condition = said[torch.arange(rows * columns) % min(columns, len(said))]
     return columns, draw_latents(model.latent, key(seed, "marks"), range(rows * columns)), condition
 
 

@@ -7,7 +7,7 @@ import torch
 from test_contracts import items_of, shake, untrained
 from toys import tiny
 
-from aigc_demo import trainer
+from aigc_demo import samplers, trainer
 from aigc_demo.modalities.image import Modality as Image
 from aigc_demo.model import Batch, draw_latents, generator
 from aigc_demo.models import flow
@@ -89,7 +89,7 @@ def test_a_network_s_likelihood_follows_from_its_arguments():
     exact = torch.zeros(2)  # the trace by all unit vectors, for which each probe is an estimate
     many = torch.stack([built.log_density(batch.x, generator(k), batch.y, steps=4) for k in range(50)])
     eye = torch.eye(256).view(256, 1, 16, 16)
-    times = flow.grid(1.0, 0.0, 4)
+    times = samplers.grid(1.0, 0.0, 4)
     for i in range(2):
         x, y = batch.x[i : i + 1], batch.y[i : i + 1]
 

@@ -327,7 +327,10 @@ def _drawn_scenes(source: Source, modality: Modality, limit: int, seed: int, par
         raise DataError("data.channels: 1 leaves nothing of the colours that the captions of scenes name; set it to 0 or 3")
     files.bounded(count, modality)
     known = scenes.factors(count, _key(seed, "scenes", part), part)
-    return Dataset(scenes.draw(known, modality.size), None, (), scenes.captions(known), known, modality, source, Ledger(count))
+    told = {name: values for name, values in known.items() if values.dim() == 1}
+    for name in ("number", "size", "colour", "shape"):
+        told |= {f"{name} {k + 1}": values for k, values in enumerate(known[name].unbind(1))}
+    return Dataset(scenes.draw(known, modality.size), None, (), scenes.captions(known), told, modality, source, Ledger(count))
 
 
 def _points(source: Source, spec: config.Data, seed: int, part: str) -> Dataset:

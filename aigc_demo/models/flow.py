@@ -24,7 +24,6 @@ from ..model import Batch, Model as Promise
 from ..nets.condition import dropped
 from ..nets.denoising import network
 
-METHODS = {"euler": samplers.euler, "heun": samplers.heun}
 AHEAD = 0.25  # average: share of a batch that looks ahead, r > t; the rest learns the velocity, r = t (table 1a of MeanFlow)
 EVEN = 1e-3  # average: an item's error is divided by itself and this much, so that no item outweighs the rest (equation 22)
 SHOWN = 0.95  # the time of the velocity that is shown: nearly all noise is gone
@@ -173,12 +172,12 @@ class Model(Promise):
 
         own = 1.0 if self.config.objective == "average" else self.config.guidance  # an average has learnt it
         field = samplers.of_class(of, condition, self.classes, sampling.guidance * own)
-        follow = samplers.hops if self.config.objective == "average" else METHODS[sampling.method]
+        follow = samplers.hops if self.config.objective == "average" else samplers.METHODS[sampling.method]
         return follow(field, x, times, on_step, settle)
 
     def sample(self, latents, sampling, condition=None, on_step=None):
         steps = sampling.steps or self.config.steps
-        return self._follow(sampling, condition, latents * sampling.truncation, grid(0.0, 1.0, steps), on_step).clamp(-1, 1)
+        return self._follow(sampling, condition, latents * sampling.truncation, samplers.grid(0.0, 1.0, steps), on_step).clamp(-1, 1)
 
     def edit(
         self,
@@ -198,7 +197,7 @@ class Model(Promise):
             return torch.lerp(latents, x, t)
 
         latents = latents * sampling.truncation
-        times = grid(1 - strength, 1.0, max(sampling.steps or self.config.steps, EDIT_STEPS))
+        times = samplers.grid(1 - strength, 1.0, max(sampling.steps or self.config.steps, EDIT_STEPS))
         settle = None if keep is None else lambda now, t: torch.where(keep, known(t), now)
         return self._follow(sampling, condition, known(times[0]), times, on_step, settle).clamp(-1, 1)
 
@@ -210,15 +209,10 @@ class Model(Promise):
 
     def noise(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """x (N, C, S, S) -> the latents (N, C, S, S) that flow to them."""
-        return samplers.heun(lambda x, t: self.average(x, t, t, condition), x, grid(1.0, 0.0, EDIT_STEPS))
+        return samplers.heun(lambda x, t: self.average(x, t, t, condition), x, samplers.grid(1.0, 0.0, EDIT_STEPS))
 
     @torch.no_grad()
     def log_density(self, x: Tensor, rng: torch.Generator, condition: Tensor | None = None, steps: int = 50) -> Tensor:
         """log p(x) (N,) in nats of x (N, C, S, S) as a density, by the flow from t = 1 to 0, with one probe of signs each."""
         probe = samplers.signs(x.shape, rng).to(x)
-        return samplers.likelihood(lambda x, t: self.average(x, t, t, condition), x, grid(1.0, 0.0, steps), probe)
-
-
-def grid(start: float, end: float, steps: int) -> list[float]:
-    """The times of so many equal steps from `start` to `end`."""
-    return [start + (end - start) * i / steps for i in range(steps)] + [end]
+        return samplers.likelihood(lambda x, t: self.average(x, t, t, condition), x, samplers.grid(1.0, 0.0, steps), probe)

@@ -18,14 +18,18 @@ class Condition(nn.Module):
         self.times = nn.Sequential(nn.Linear(times * 2 * FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
         self.embed = nn.Embedding(classes + 1, width) if classes else None
 
-    def forward(self, times: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(self, times: Tensor, y: Tensor | None = None, more: Tensor | None = None) -> Tensor:
+        """`more` (B, width) is what else the network is to be told."""
         angles = times[..., None] * HIGHEST ** torch.linspace(0, 1, FREQUENCIES, device=times.device)
         h = self.times(torch.cat([angles.cos(), angles.sin()], -1).flatten(1))
-        return F.silu(h if self.embed is None else h + self.embed(y))
+        h = h if self.embed is None else h + self.embed(y)
+        return F.silu(h if more is None else h + more)
 
 
 def dropped(y: Tensor | None, classes: int, share: float, rng: torch.Generator) -> Tensor | None:
-    """Classes y (B,), about `share` of them replaced by `classes`, which means none: so one network learns both fields of guidance."""
+    """Classes y (B,), or captions (B, L), about `share` of them replaced by `classes`, which means none: so one network learns both fields
+    of guidance."""
     if y is None:
         return None
-    return torch.where((torch.rand(len(y), generator=rng) < share).to(y.device), classes, y)
+    left_out = (torch.rand(len(y), generator=rng) < share).to(y.device)
+    return torch.where(left_out.view(-1, *[1] * (y.dim() - 1)), classes, y)

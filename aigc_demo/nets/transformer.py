@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,10 +11,20 @@ from torch import Tensor, nn
 from .condition import Condition
 
 
-class Block(nn.Module):
-    """Attention and a dense layer, each shifted, scaled and gated by the condition (adaLN-zero): h (B, T, W), c (B, W) -> (B, T, W)."""
+class Words(NamedTuple):
+    """What a picture is told besides its times: tokens (B, L, W), and which of them there are, bool (B, L), at least the first of each."""
 
-    def __init__(self, width: int, heads: int):
+    tokens: Tensor
+    there: Tensor
+
+
+class Block(nn.Module):
+    """Attention and a dense layer, each shifted, scaled and gated by the condition (adaLN-zero): h (B, T, W), c (B, W) -> (B, T, W).
+
+    With `reads` each patch looks at words as it looks at the other patches, in one attention (as in Imagen: Saharia et al. 2022,
+    arXiv:2205.11487, appendix B.1)."""
+
+    def __init__(self, width: int, heads: int, reads: bool = False):
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
@@ -20,21 +32,38 @@ class Block(nn.Module):
         self.out = nn.Linear(width, width)
         self.dense = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU("tanh"), nn.Linear(4 * width, width))
         self.adapt = nn.Linear(width, 6 * width)
+        self.words = nn.Linear(width, 2 * width) if reads else None
 
-    def forward(self, h: Tensor, c: Tensor) -> Tensor:
+    def forward(self, h: Tensor, c: Tensor, words: Words | None = None) -> Tensor:
         shift, scale, gate, shift2, scale2, gate2 = self.adapt(c)[:, None].chunk(6, 2)
         # (B, T, 3W) -> q, k, v, each (B, heads, T, W / heads)
         q, k, v = self.qkv(self.norm(h) * (1 + scale) + shift).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        h = h + gate * self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        seen = None
+        if words is not None:
+            k2, v2 = self.words(words.tokens).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+            k, v = torch.cat([k, k2], 2), torch.cat([v, v2], 2)
+            seen = F.pad(words.there, (h.shape[1], 0), value=True)[:, None, None]  # (B, 1, 1, T + L)
+        h = h + gate * self.out(F.scaled_dot_product_attention(q, k, v, seen).transpose(1, 2).flatten(2))
         return h + gate2 * self.dense(self.norm(h) * (1 + scale2) + shift2)
 
 
 class Transformer(nn.Module):
-    """x (B, C, S, S), times (B, `times`) and y (B,), `classes` for none -> (B, C, S, S), zero before any training.
+    """x (B, C, S, S), times (B, `times`) and y (B,), `classes` for none -> (B, C, S, S), zero before any training; told in `Words` where
+    it `reads`, the first of which is added to what it is told of the times.
 
     Raises ValueError where `patch` does not divide the size, or `heads` the width."""
 
-    def __init__(self, shape: tuple[int, int, int], classes: int, patch: int, width: int, depth: int, heads: int, times: int = 1):
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        classes: int,
+        patch: int,
+        width: int,
+        depth: int,
+        heads: int,
+        times: int = 1,
+        reads: bool = False,
+    ):
         super().__init__()
         channels, size, _ = shape
         if size % patch:
@@ -46,7 +75,7 @@ class Transformer(nn.Module):
         self.condition = Condition(width, classes, times)
         self.inward = nn.Linear(numbers, width)
         self.place = nn.Parameter(0.02 * torch.randn(tokens, width))
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, heads, reads) for _ in range(depth))
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.adapt = nn.Linear(width, 2 * width)
         self.outward = nn.Linear(width, numbers)
@@ -54,12 +83,12 @@ class Transformer(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor, times: Tensor, y: Tensor | None = None) -> Tensor:
-        c = self.condition(times, y)
+    def forward(self, x: Tensor, times: Tensor, y: Tensor | None = None, words: Words | None = None) -> Tensor:
+        c = self.condition(times, y, None if words is None else words.tokens[:, 0])
         side = x.shape[2] // self.patch
         h = self.inward(F.pixel_unshuffle(x, self.patch).flatten(2).transpose(1, 2)) + self.place  # (B, T, W)
         for block in self.blocks:
-            h = block(h, c)
+            h = block(h, c, words)
         shift, scale = self.adapt(c)[:, None].chunk(2, 2)
         h = self.outward(self.norm(h) * (1 + scale) + shift)
         return F.pixel_shuffle(h.transpose(1, 2).unflatten(2, (side, side)), self.patch)

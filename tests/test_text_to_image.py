@@ -1,0 +1,197 @@
+"""Pictures from words: what is read, what guides, and what a run, a checkpoint and the engine do with a prompt."""
+
+import pytest
+import torch
+from test_contracts import items_of, shake, untrained
+from toys import same_bytes, tiny
+
+from aigc_demo import checkpoint, data, engine, trainer
+from aigc_demo.config import ConfigError
+from aigc_demo.modalities.image import Modality as Image
+from aigc_demo.model import Batch, draw_latents, generator
+from aigc_demo.models.text_to_image import LONGEST, NUMBERS, number, words
+
+SCENES = {"data.source": "scenes", "data.limit": 64, "data.validation": 0.25}
+
+
+def reader(**changes):
+    """A model that has met the words of two captions, with weights that are not zeros."""
+    made = untrained("text_to_image:tiny", Image(16, 3), 0, changes).eval()
+    shake(made)
+    made.learnt[made.read(["two small red circles", "大蓝方块"])] = True
+    return made
+
+
+# What is read
+
+
+def test_a_text_is_words_and_characters():
+    assert words("Two SMALL red-ish circles, 3x!") == ["two", "small", "red", "ish", "circles", "3x"]
+    assert words("大蓝方块 left of a 圆") == ["大", "蓝", "方", "块", "left", "of", "a", "圆"]
+    assert words(" …!? ") == []
+    assert words("naïve Straße кот") == ["naïve", "straße", "кот"]
+
+
+def test_a_word_has_the_same_number_everywhere_and_none_is_nothing():
+    assert number("red") == 2012
+    assert all(0 < number(f"word {i}") < NUMBERS for i in range(2000))
+    said = untrained("text_to_image:tiny", Image(16, 3), 0).read(["a red circle", "红", ""])
+    assert said.tolist() == [[number("a"), number("red"), number("circle")], [number("红"), 0, 0], [0, 0, 0]]
+    assert untrained("text_to_image:tiny", Image(16, 3), 0).read(["a " * 100]).shape == (1, LONGEST)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"prompt": "a red giraffe"}, "prompt: 'a', 'giraffe' were in no caption that this model learnt from"),
+        ({"prompt": "红圆"}, "prompt: '红', '圆' were in no caption that this model learnt from"),
+        ({"prompt": "red", "negative": "giraffe"}, "negative: 'giraffe' was in no caption that this model learnt from"),
+        ({"prompt": "red", "toward": "giraffe", "mix": 0.5}, "toward: 'giraffe' was in no caption that this model learnt from"),
+        ({"prompt": "red " * 40}, f"prompt: 40 words are too many: at most {LONGEST} are read"),
+    ],
+)
+def test_what_a_prompt_says_and_the_model_never_read_is_named(asked, sentence):
+    made = reader()
+    with pytest.raises(ConfigError) as error:
+        made.sample(draw_latents(made.latent, 0, [0]), made.Sampling(**asked))
+    assert str(error.value) == sentence
+
+
+# What guides
+
+
+@torch.no_grad()
+def drawn(made, **asked):
+    return made.sample(draw_latents(made.latent, 3, range(3)), made.Sampling(**asked))
+
+
+def test_a_prompt_draws_what_its_caption_draws_and_other_words_draw_another():
+    made = reader()
+    told = made.sample(draw_latents(made.latent, 3, range(3)), made.Sampling(), made.read(["two red circles"] * 3))
+    torch.testing.assert_close(drawn(made, prompt="Two  red circles!"), told)
+    assert (drawn(made, prompt="small red circles") - told).abs().max() > 1e-3
+    assert (drawn(made) - told).abs().max() > 1e-3
+    # of a batch each has its own
+    mixed = made.sample(draw_latents(made.latent, 3, range(3)), made.Sampling(), made.read(["small", "two red circles", "方"]))
+    torch.testing.assert_close(mixed[1], told[1], atol=1e-4, rtol=0)
+    assert (mixed[0] - told[0]).abs().max() > 1e-3
+
+
+def test_guidance_goes_from_no_words_through_the_prompt_and_beyond():
+    made = reader()
+    torch.testing.assert_close(drawn(made, prompt="red", guidance=0), drawn(made))
+    one = drawn(made, prompt="red", guidance=1, steps=1, method="euler")
+    none, two = (drawn(made, prompt="red", guidance=g, steps=1, method="euler") for g in (0, 2))
+    inside = (two.abs() < 1) & (one.abs() < 1) & (none.abs() < 1)  # a picture is clipped
+    torch.testing.assert_close((2 * one - none)[inside], two[inside], atol=1e-5, rtol=0)
+    away = drawn(made, prompt="red", negative="small", guidance=2)
+    assert (away - drawn(made, prompt="red", guidance=2)).abs().max() > 1e-3
+    torch.testing.assert_close(drawn(made, negative="small", guidance=1), drawn(made))
+
+
+def test_between_two_prompts_the_ends_are_the_prompts():
+    made = reader()
+    way = [drawn(made, prompt="two red circles", toward="方", mix=m) for m in (0, 0.5, 1)]
+    torch.testing.assert_close(way[0], drawn(made, prompt="two red circles"))
+    torch.testing.assert_close(way[2], drawn(made, prompt="方"), atol=1e-5, rtol=0)
+    assert min((way[1] - end).abs().max() for end in (way[0], way[2])) > 1e-3
+
+
+def test_a_picture_appears_step_by_step():
+    seen = []
+    made = reader()
+    made.sample(draw_latents(made.latent, 3, [0]), made.Sampling(prompt="red", steps=5), None, seen.append)
+    assert seen == [1, 2, 3, 4, 5]
+
+
+# What is learnt
+
+
+def test_it_learns_to_tell_captions_apart_and_some_are_left_out():
+    made = untrained("text_to_image:tiny", Image(16, 3), 0, {"model.drop": 0.0})
+    said = made.read(["red", "blue"]).repeat(32, 1)
+    x = torch.where(said == number("red"), 0.8, -0.8).view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
+    optimizer = torch.optim.Adam(made.parameters(), 5e-3)
+    for step in range(100):
+        optimizer.zero_grad()
+        made.loss("model", Batch(x, None, said), generator(step))[0].backward()
+        optimizer.step()
+    made.eval()
+    red, blue = (drawn(made, prompt=word, guidance=1, steps=8).mean().item() for word in ("red", "blue"))
+    assert red > 0.5
+    assert blue < -0.5
+    assert made.learnt.nonzero()[:, 0].tolist() == sorted((number("red"), number("blue")))
+    everything = untrained("text_to_image:tiny", Image(16, 3), 0, {"model.drop": 0.99})
+    shake(everything)
+    losses = [everything.loss("model", items_of(Image(16, 3), 8)._replace(said=s), generator(1))[0] for s in (said[:8], said[1:9])]
+    assert losses[0] == losses[1], "nearly all captions are left out"
+
+
+def test_a_run_learns_from_captions_or_from_the_names_of_classes():
+    made = trainer.Trainer(tiny("text_to_image:tiny", 4, SCENES))
+    items, index = made.training, made.batches.places(0)
+    assert torch.equal(made.said[index], made.model.read([items.captions[i] for i in index.tolist()])[:, : made.said.shape[1]])
+    made.one_step(0.0)
+    asked = {number(word) for i in index.tolist() for word in words(items.captions[i])}
+    assert asked <= set(made.model.learnt.nonzero()[:, 0].tolist())
+    assert len(made.condition) == len(made.latents) == 64
+    assert torch.equal(made.condition[8:16], made.condition[:8]), "a column has one caption"
+    digits = trainer.Trainer(tiny("text_to_image:tiny", 4))
+    assert digits.training.told[:1] == (digits.training.classes[digits.training.labels[0]],)
+    assert digits.some(digits.held, 4).said.shape == (4, 1)
+
+
+def test_a_mirrored_scene_is_not_what_its_caption_says():
+    with pytest.raises(ConfigError, match=r"data\.mirror: a mirrored picture is not what its caption says"):
+        trainer.Trainer(tiny("text_to_image:tiny", 1, {**SCENES, "data.mirror": True}))
+    trainer.Trainer(tiny("text_to_image:tiny", 1, {"data.mirror": True}))  # a class's name is
+
+
+def test_stop_and_resume_is_the_straight_run(tmp_path):
+    run = tiny("text_to_image:tiny", 6, SCENES)
+    straight, paused = trainer.Trainer(run), trainer.Trainer(run)
+    for _ in range(6):
+        straight.one_step(0.5)
+    for _ in range(2):
+        paused.one_step(0.5)
+    (tmp_path / "state").write_bytes(paused.state())
+    resumed = trainer.Trainer(run)
+    resumed.restore(tmp_path / "state")
+    for _ in range(4):
+        resumed.one_step(0.5)
+    assert same_bytes(straight.state(), resumed.state()) == []
+    assert resumed.model.learnt.any()
+
+
+# What is done with it
+
+
+@pytest.fixture(scope="module")
+def scenes_toy(tmp_path_factory):
+    """A finished run on scenes."""
+    folder = tmp_path_factory.mktemp("scenes")
+    for _ in trainer.record(tiny("text_to_image:tiny", 6, {**SCENES, "name": "scenes-toy"}), folder):
+        pass
+    return checkpoint.read(folder / "checkpoint")
+
+
+def test_a_prompt_travels_in_the_recipe_of_a_picture(scenes_toy):
+    known = data.load(scenes_toy.manifest.run.data)
+    prompt = next(c for c in known.captions if c.isascii())
+    made, asked = engine.Engine(), engine.Request(scenes_toy.name, 5, sampling={"prompt": prompt, "guidance": 3.0, "steps": 3})
+    sample = made.draw([asked], name=scenes_toy)[0]
+    again, found = engine.recall(made.file(sample))
+    assert again.sampling == asked.sampling
+    assert found["digest"] == scenes_toy.digest
+    assert torch.equal(made.draw([again], name=scenes_toy)[0].item, sample.item)
+    with pytest.raises(ConfigError, match="prompt: 'giraffe' was in no caption"):
+        made.draw([asked.at("sampling.prompt", "giraffe")], name=scenes_toy)
+    with pytest.raises(ConfigError, match="label: 1 is not a class; this checkpoint draws no chosen class"):
+        made.draw([engine.Request(scenes_toy.name, label=1)], name=scenes_toy)
+
+
+def test_what_it_learnt_from_is_kept_with_the_weights(scenes_toy):
+    kept = checkpoint.load(scenes_toy)
+    assert kept.learnt[number("left")]
+    assert kept.learnt[number("左")]
+    assert not kept.learnt[number("giraffe")]
