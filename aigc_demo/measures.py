@@ -86,7 +86,8 @@ class Measures:
         self.eye, self.held, self.seed = Eye(training, seed, features), held, seed
         self.condition = None if condition is None else condition[:ITEMS]
         count = ITEMS if held is None else len(held.x)
-        self.trained = Batch(training.x[:count].clone(), *(None if known is None else known[:count] for known in (training.y, training.said)))
+        told = (None if known is None else known[:count] for known in (training.y, training.said))
+        self.trained = Batch(training.x[:count].clone(), *told)
         self.varied = spread(self.eye.known, None if condition is None else self.eye.labels)
 
     @torch.no_grad()

@@ -94,7 +94,7 @@ def drawn(*groups, relation=None):
     known = scenes.factors(1, 5, "train")
     for name in ("number", "size", "colour", "shape"):
         values = [getattr(g, {"number": "count"}.get(name, name)) for g in wanted.groups]
-        known[name] = torch.tensor([(values + [0])[:2]])
+        known[name] = torch.tensor([[*values, 0][:2]])
     middle = torch.tensor([0.25, 0.75] if relation in ("left of", "above") else [0.75, 0.25]).view(1, 2, 1).expand(1, 2, 3)
     row = torch.tensor([1 / 6, 1 / 2, 5 / 6]).view(1, 1, 3).expand(1, 2, 3)
     upright = relation in ("left of", "right of")
