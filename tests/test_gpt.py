@@ -13,6 +13,7 @@ from aigc_demo.evaluation import texts
 from aigc_demo.modalities.text import NOTHING, Modality
 from aigc_demo.model import draw_latents
 from aigc_demo.models import gpt
+from aigc_demo.nets import fused
 from aigc_demo.nets.ngrams import Ngrams
 from aigc_demo.provenance import label
 
@@ -92,7 +93,8 @@ def test_position_is_told_by_distance_alone():
     x = torch.randn(1, 1, 6, 8)
 
     def score(first):
-        return gpt.rotated(x, first) @ gpt.rotated(x, first).transpose(2, 3)
+        turned = fused.turned(x, *(part[first : first + 6] for part in gpt.turns(8, x.device)))
+        return turned @ turned.transpose(2, 3)
 
     torch.testing.assert_close(score(0), score(7), atol=1e-4, rtol=1e-4)
     assert (score(0) - x @ x.transpose(2, 3)).abs().max() > 0.1

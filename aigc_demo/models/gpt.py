@@ -7,6 +7,7 @@ With `counts` its logits are added to the log-probability that counting the text
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import ClassVar, Literal, NamedTuple
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from ..config import ConfigError, Fields
 from ..modality import BadItem, Modality
 from ..model import Batch, Model as Promise
+from ..nets import fused
 from ..nets.ngrams import DENSE, Ngrams
 
 LONGEST = 2048  # tokens of one sample
@@ -58,27 +60,30 @@ class Token(NamedTuple):
 
 
 class Cache:
-    """The keys and values (B, heads, T, head) of what each block has seen, so that a new token costs no more than itself."""
+    """The keys and values (B, heads, T, head) of what each block has seen, of at most `most` tokens, so that a new token costs no more than
+    itself."""
 
-    def __init__(self) -> None:
-        self.length = 0
+    def __init__(self, most: int) -> None:
+        self.most, self.length = most, 0
         self.kept: dict[int, tuple[Tensor, Tensor]] = {}
 
     def joined(self, block: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """All keys and values of a block, with the new ones k, v at their end."""
-        if block in self.kept:
-            k, v = (torch.cat(pair, 2) for pair in zip(self.kept[block], (k, v), strict=True))
-        self.kept[block] = k, v
-        return k, v
+        if block not in self.kept:
+            self.kept[block] = tuple(x.new_empty(*x.shape[:2], self.most, x.shape[3]) for x in (k, v))
+        new = slice(self.length, self.length + k.shape[2])
+        keys, values = self.kept[block]
+        keys[:, :, new], values[:, :, new] = k, v
+        return keys[:, :, : new.stop], values[:, :, : new.stop]
 
 
-def rotated(x: Tensor, first: int) -> Tensor:
-    """x (B, heads, T, head), each pair of numbers turned by an angle that grows with its position from `first` on."""
-    half = x.shape[3] // 2
-    speed = 10_000 ** -(torch.arange(half, device=x.device) / half)
-    angle = (first + torch.arange(x.shape[2], device=x.device))[:, None] * speed
-    cos, sin, (a, b) = angle.cos().to(x), angle.sin().to(x), x.chunk(2, 3)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], 3)
+@functools.lru_cache(16)
+@torch.inference_mode(False)  # a training may use them later
+def turns(width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """For each of LONGEST positions the cosines and sines (LONGEST, width) of its angles, as fused.turned takes them."""
+    speed = 10_000 ** -(torch.arange(width // 2, device=device) / (width // 2))
+    angle = torch.arange(LONGEST, device=device)[:, None] * speed
+    return torch.cat([angle.cos(), angle.cos()], 1), torch.cat([-angle.sin(), angle.sin()], 1)
 
 
 class Block(nn.Module):
@@ -88,15 +93,13 @@ class Block(nn.Module):
         super().__init__()
         width, gates = config.width, 2 if config.activation == "swiglu" else 1
         self.number, self.heads, self.dropout, self.gated = number, config.heads, config.dropout, gates == 2
-        self.norm, self.norm2 = nn.RMSNorm(width), nn.RMSNorm(width)
+        self.norm, self.norm2 = fused.RMSNorm(width), fused.RMSNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
         self.inward, self.outward = nn.Linear(width, gates * config.hidden, bias=False), nn.Linear(config.hidden, width, bias=False)
 
-    def forward(self, h: Tensor, cache: Cache | None) -> Tensor:
-        first = cache.length if cache else 0
-        # (B, T, 3W) -> q, k, v, each (B, heads, T, W / heads)
-        q, k, v = self.qkv(self.norm(h)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        q, k = (rotated(F.rms_norm(x, x.shape[3:]), first) for x in (q, k))
+    def forward(self, h: Tensor, turn: tuple[Tensor, Tensor], cache: Cache | None) -> Tensor:
+        qk, v = self.qkv(self.norm(h)).unflatten(2, (3, self.heads, -1)).split((2, 1), 2)  # (B, T, 2 and 1, heads, W / heads)
+        q, k, v = (x.transpose(1, 2) for x in (*fused.turned(fused.unit(qk), *turn).unbind(2), v.squeeze(2)))
         k, v = cache.joined(self.number, k, v) if cache else (k, v)
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=q.shape[2] > 1, dropout_p=self.dropout if self.training else 0.0)
         h = h + F.dropout(self.out(mixed.transpose(1, 2).flatten(2)), self.dropout, self.training)
@@ -105,7 +108,7 @@ class Block(nn.Module):
             gate, inner = inner.chunk(2, 2)
             inner = F.silu(gate) * inner
         else:
-            inner = F.relu(inner).square()
+            inner = fused.squared(inner)
         return h + F.dropout(self.outward(inner), self.dropout, self.training)
 
 
@@ -161,7 +164,7 @@ class Model(Promise):
         self.config, self.modality, self.latent, self.classes = config, modality, (LONGEST,), 0
         self.embed = nn.Embedding(tokens, width)
         self.blocks = nn.ModuleList(Block(config, i) for i in range(config.depth))
-        self.norm = nn.RMSNorm(width)
+        self.norm = fused.RMSNorm(width)
         self.head = None if config.tied else nn.Linear(width, tokens, bias=False)
         self.ngrams = Ngrams(config.counts, tokens) if config.counts else None
         self.trust = nn.Linear(width, 1) if config.counts else None
@@ -193,9 +196,10 @@ class Model(Promise):
 
     def _read(self, x: Tensor, cache: Cache | None = None) -> Tensor:
         """Tokens x (B, T) -> h (B, T, W). With a `cache` they go on from what it holds, one at a time once it holds any."""
-        h = self.embed(x)
+        h, first = self.embed(x), cache.length if cache else 0
+        turn = tuple(part[first : first + x.shape[1], None, None] for part in turns(self.config.width // self.config.heads, x.device))
         for block in self.blocks:
-            h = block(h, cache)
+            h = block(h, turn, cache)
         if cache:
             cache.length += x.shape[1]
         return self.norm(h)
@@ -244,13 +248,14 @@ class Model(Promise):
         """For each place after the prompt tokens (N,), nothing where a text has ended, and the logits (N, tokens) they were drawn by."""
         context, start = self.modality.context, self.start(sampling.prompt)
         end = self.start(sampling.until).to(latents.device) if sampling.until else None
-        x, cache = start.to(latents.device).expand(len(latents), -1), Cache()
+        x, cache = start.to(latents.device).expand(len(latents), -1), Cache(context)
         over = torch.zeros(len(latents), dtype=torch.bool, device=latents.device)
-        chance = torch.special.ndtr(latents.cpu().double())  # uniform on 0 to 1; drawn from on the CPU, as not every GPU has doubles
+        # uniform on 0 to below 1; drawn from on the CPU, as not every GPU has doubles
+        chance = torch.special.ndtr(latents.cpu().double()).clamp(max=1 - 2**-52)
         new = x[:, -context:]
         for i in range(sampling.length or context):
             if cache.length + new.shape[1] > context:  # all that can be seen at once is full: go on from its later half
-                cache, new = Cache(), x[:, -(context // 2) :]
+                cache, new = Cache(context), x[:, -(context // 2) :]
             logits = self._next(x, new, cache)
             token = drawn(penalised(logits, x, sampling.penalty).cpu(), sampling, chance[:, i]).to(x.device)
             x, new = torch.cat([x, token[:, None]], 1), token[:, None]
@@ -264,7 +269,7 @@ class Model(Promise):
         """Logits (N, tokens) of what follows x (N, T), of which the cache lacks `new`."""
         h = self._read(new, cache)[:, -1]
         logits = self._foretold(h)
-        return logits if self.ngrams is None else logits + self.trust(h) * self.ngrams(x[:, -self.ngrams.before :])[:, -1]
+        return logits if self.ngrams is None else logits + self.trust(h) * self.ngrams.last(x)
 
 
 def penalised(logits: Tensor, x: Tensor, penalty: float) -> Tensor:
@@ -276,13 +281,15 @@ def penalised(logits: Tensor, x: Tensor, penalty: float) -> Tensor:
 
 
 def drawn(logits: Tensor, sampling: Sampling, chance: Tensor) -> Tensor:
-    """The token (N,) at `chance` (N,), 0 to 1, of the distribution function over tokens from the likeliest on, after what the settings
+    """The token (N,) at `chance` (N,), below 1, of the distribution function over tokens from the likeliest on, after what the settings
     leave of it: top_k (Fan et al. 2018, arXiv:1805.04833), top_p (Holtzman et al. 2020, arXiv:1904.09751), min_p (arXiv:2407.01082)."""
     if sampling.temperature == 0:
         return logits.argmax(1)
     p, order = (logits.double() / sampling.temperature).softmax(1).sort(dim=1, descending=True, stable=True)
-    keep = (p.cumsum(1) - p < sampling.top_p) & (p >= sampling.min_p * p[:, :1])
-    keep[:, sampling.top_k or len(p[0]) :] = False
-    total = (p * keep).cumsum(1)
-    place = (total <= chance[:, None] * total[:, -1:]).sum(1).clamp(max=keep.sum(1) - 1)
+    if sampling.top_k or sampling.top_p < 1 or sampling.min_p:
+        keep = (p.cumsum(1) - p < sampling.top_p) & (p >= sampling.min_p * p[:, :1])
+        keep[:, sampling.top_k or len(p[0]) :] = False
+        p = p * keep
+    total = p.cumsum(1)
+    place = (total <= chance[:, None] * total[:, -1:]).sum(1)
     return order.gather(1, place[:, None])[:, 0]

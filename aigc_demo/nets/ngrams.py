@@ -10,12 +10,13 @@ from torch import Tensor, nn
 DISCOUNT = 0.75  # off each count, for what was never seen
 DENSE = 256  # tokens up to which all answers of a context are kept side by side
 SENTENCE = 1 << 16  # positions that are scored at a time
+NONE, BEYOND = 1 << 60, (1 << 63) - 1  # in the place of a token before the first, so that no context has its key; above any key
 
 
 class Level(NamedTuple):
     """The grams of one length: `contexts`, sorted keys; `events`, sorted keys of a context and its answer, and how often each was seen;
-    for each context the sum and the number of its answers, and where there are few tokens all of these. At the end of the last three
-    stands a context never seen."""
+    for each context the sum and the number of its answers, and where there are few tokens all of these. At the end of the contexts, and
+    of these three, stands one never seen."""
 
     contexts: Tensor
     events: Tensor
@@ -23,6 +24,13 @@ class Level(NamedTuple):
     total: Tensor
     kinds: Tensor
     rows: Tensor | None
+
+    def place(self, older: Tensor, shorter: Tensor, vocabulary: int) -> Tensor:
+        """Which context it is that has `older` before the one at the place `shorter` of the level before; the last one, never seen, where
+        there is none."""
+        key = torch.add(older, shorter, alpha=vocabulary)
+        at = torch.searchsorted(self.contexts, key)
+        return torch.where(self.contexts.take(at) == key, at, len(self.contexts) - 1)
 
 
 class Ngrams(nn.Module):
@@ -73,7 +81,7 @@ class Ngrams(nn.Module):
             events, counts = places[-1] * v + word, self.counts.long().clamp(min=1)
             order = events.argsort()
             events, counts = events[order], counts[order]
-            levels = []
+            levels, beyond = [], torch.full((1,), BEYOND, device=grams.device)
             for length in reversed(range(self.before + 1)):
                 context, total = events // v, torch.zeros(len(keys[length]) + 1, device=grams.device)
                 kinds = total.clone().scatter_add_(0, context, torch.ones(len(context), device=grams.device))
@@ -84,10 +92,17 @@ class Ngrams(nn.Module):
                 if v <= DENSE:
                     rows = torch.zeros(len(keys[length]) + 1, v, device=grams.device)
                     rows.view(-1)[events] = counts.float()
-                levels.append(Level(keys[length], events, counts, total, kinds, rows))
+                levels.append(Level(torch.cat([keys[length], beyond]), events, counts, total, kinds, rows))
                 if length:
                     events, counts = torch.unique(keys[length][context] // v * v + events % v, return_counts=True)
-            self._levels = levels[::-1]
+            levels.reverse()
+            if v <= DENSE:  # side by side in memory too, for `last`
+                sizes = [len(level.total) for level in levels]
+                self._starts = torch.tensor([0, *sizes[:-1]], device=grams.device).cumsum(0)[:, None]
+                self._joined = tuple(torch.cat([getattr(level, name) for level in levels]) for name in ("rows", "total", "kinds"))
+                parts = zip(*(part.split(sizes) for part in self._joined), strict=True)
+                levels = [level._replace(rows=r, total=t, kinds=k) for level, (r, t, k) in zip(levels, parts, strict=True)]
+            self._levels = levels
         return self._levels
 
     def _places(self, tokens: Tensor) -> list[Tensor]:
@@ -96,13 +111,25 @@ class Ngrams(nn.Module):
         place = torch.zeros_like(tokens)
         places = [place]
         for back, level in enumerate(self.levels[1:]):
-            older = torch.nn.functional.pad(tokens, (back, 0), value=-1)[:, : tokens.shape[1]]
-            key = place * self.vocabulary + older
-            at = torch.searchsorted(level.contexts, key).clamp(max=max(len(level.contexts) - 1, 0))
-            lost = (older < 0) | (place >= len(self.levels[back].contexts)) | (level.contexts[at] != key)
-            place = torch.where(lost, len(level.contexts), at)
+            place = level.place(torch.nn.functional.pad(tokens, (back, 0), value=NONE)[:, : tokens.shape[1]], place, self.vocabulary)
             places.append(place)
         return places
+
+    @torch.no_grad()
+    def last(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, T) -> log p (B, vocabulary) of what follows them: the last of `forward`, faster."""
+        if not len(self.grams):
+            return self(tokens[:, -1:])[:, 0]
+        levels, places = self.levels, [torch.zeros_like(tokens[:, 0])]
+        for back, level in enumerate(levels[1:], 1):
+            older = tokens[:, -back] if back <= tokens.shape[1] else torch.full_like(places[0], NONE)
+            places.append(level.place(older, places[-1], self.vocabulary))
+        at = (torch.stack(places) + self._starts).flatten()
+        counts, total, kinds = (part.index_select(0, at).view(len(levels), len(tokens), -1) for part in self._joined)  # of all levels
+        p = torch.full((1, 1), 1 / self.vocabulary, device=tokens.device)
+        for kept, passed in zip((counts - DISCOUNT).clamp_(min=0) / total, DISCOUNT * kinds / total, strict=True):
+            p = torch.addcmul(kept, passed, p)
+        return p.log()
 
     @torch.no_grad()
     def forward(self, tokens: Tensor, without: Tensor | None = None) -> Tensor:
