@@ -72,6 +72,7 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/data_sources": (),
     "/data_look": ("source",),
     "/data_upload": ("zip",),
+    "/data_points": ("points",),
 }
 UP, DEEP, NOBODY = "../../etc/passwd", "[" * 100_000 + "]" * 100_000, "0" * 32
 DARK, DOT = (base64.b64encode(data).decode() for data in (png(), png(16, 16, (0, 0, 0), (255, 255, 255))))  # red and blue are dark
@@ -255,6 +256,13 @@ def test_data_of_ones_own(client, site, run, tmp_path):
     assert client.predict(id, api_name="/explore_open")["classes"] == ["blue", "red"]
 
 
+def test_points_of_ones_own(client, run):
+    name = client.predict(json.dumps([[0.1 * k, 1 + k % 3] for k in range(40)]), api_name="/data_points")
+    id, owner = run(name, preset="gan:points")
+    learns(client, id)
+    client.predict(id, owner, api_name="/train_stop")
+
+
 def test_a_text_of_ones_own(client, run, tmp_path):
     (tmp_path / "own.txt").write_text("to be or not to be, that is the question\n" * 50, encoding="utf-8")
     name = client.predict(handle_file(tmp_path / "own.txt"), api_name="/data_upload")
@@ -355,6 +363,9 @@ HOSTILE = [
     *[("/runs_list", (text,), "not a JSON list") for text in ("", "7", DEEP)],
     *[("/runs_curves", (run,), "address|there is no run") for run in (UP, NOBODY, "")],
     *[("/runs_pair", ("tiny-vae", NOBODY), "there is no run"), ("/runs_pair", ("tiny-vae", "tiny-gan", "hours", 1), "by: 'hours'")],
+    *[("/data_points", (text,), "points: not a JSON list") for text in ("", "7", DEEP)],
+    *[("/data_points", (text,), "points: not a list of pairs of numbers") for text in ("[1]", "[[1]]", '[["a", "b"]]', "[null]")],
+    *[("/data_points", (text,), "two numbers a line|beyond 1000, or nowhere") for text in ("[]", "[[NaN, 1]]", "[[1e300, 1]]")],
     *[("/data_look", (source,), "data") for source in ("/etc", UP, "", "upload-../x")],
 ]
 

@@ -721,6 +721,31 @@ def test_a_set_and_a_kind_of_model_go_together(visit):
     page.wait_for_function("() => document.querySelector('#train-preset input').value.startsWith('vae:conv')")
 
 
+def test_points_are_drawn_by_hand(visit):
+    """By the pointer and by the keys; then they are the set in view, and a model of points is offered."""
+    page = in_train(visit())
+    unfold(page, "Use my own pictures, sounds or texts")
+    canvas, use = page.locator(".sketch canvas"), page.get_by_role("button", name="Use these points")
+    canvas.scroll_into_view_if_needed()
+    assert use.is_disabled()
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 160, box["y"] + 200, steps=10)
+    page.mouse.up()
+    drawn = int(page.locator(".sketch .count").inner_text().split()[0])
+    assert drawn >= 60
+    canvas.press("ArrowLeft")
+    canvas.press("Space")
+    assert int(page.locator(".sketch .count").inner_text().split()[0]) == drawn + 6
+    assert faults(page) == []
+    use.click()
+    says(page, f"{drawn + 6} points read")
+    page.wait_for_function("() => document.querySelector('#train-preset input').value.startsWith('flow:points')")
+    assert page.get_by_label("Data", exact=True).input_value() == "My drawn points"
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+
 def test_pictures_of_ones_own(visit, site, tmp_path):
     """A file that is no zip, then a zip with damage and a name that would be markup, up to the chips that show that name."""
     page = in_train(visit())

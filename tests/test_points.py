@@ -50,6 +50,39 @@ def test_gaussians_have_their_means_their_deviation_and_equal_shares(name, means
     assert inside == pytest.approx(1 - math.exp(-4.5), abs=0.002)  # the protocol's ceiling, 98.9 %
 
 
+def test_points_of_ones_own_are_read_from_a_file(tmp_path):
+    own = tmp_path / "own.points"
+    own.write_bytes(points.written([(0.5, -1), (2, 3.25), (-8, 0)] * 10))
+    found = load(str(own))
+    assert found.items[:3].tolist() == [[0.5, -1.0], [2.0, 3.25], [-8.0, 0.0]]
+    assert (len(found), found.modality, found.ledger.summary()) == (30, Modality(8.0), "30 points read; 27 exact duplicates kept")
+    assert (found.source.title, len(load(str(own), limit=7))) == ("own.points", 7)
+    assert data.foreseen(config.Data(source=str(own))).kind == "points"
+    own.write_text("1,2\n3,4\n\n5 , 6\n")
+    assert load(str(own)).items.tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "not two numbers a line"),
+        ("1 2\nx y\n", "not two numbers a line"),
+        ("1 2 3\n", "not two numbers a line"),
+        ("1 2\n3\n", "not two numbers a line"),
+        ("1 nan\n2 3\n", "beyond 1000, or nowhere"),
+        ("1 1e9\n2 3\n", "beyond 1000, or nowhere"),
+        ("1 2\n", "at least 2 points are needed"),
+        ("\x00\xff\n", "not two numbers a line"),
+    ],
+)
+def test_a_file_of_no_points_gets_a_sentence(tmp_path, text, says):
+    own = tmp_path / "own.points"
+    own.write_bytes(text.encode("latin-1"))
+    with pytest.raises(data.DataError, match=f"own.points: .*{says}") as error:
+        load(str(own))
+    assert "\n" not in str(error.value)
+
+
 def test_moons_lie_along_two_half_circles():
     found = load("moons", limit=5000)
     middles = torch.tensor([[-1.5, -0.75], [1.5, 0.75]])[found.factors["part"]]

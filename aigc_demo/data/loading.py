@@ -212,7 +212,8 @@ def load(
     if path:
         if part != "train":
             raise DataError(f"{shown(name)}: only built-in sets have a {part} part")
-        dataset = _from_files(path, spec, seed, default_size, on_progress)
+        own = _own_points if path.lower().endswith(points.SUFFIX) else _from_files
+        dataset = own(path, spec, seed, default_size, on_progress)
     elif source.kind == "points":
         dataset = _points(source, spec, seed, part)
     elif source.kind == "audio":
@@ -237,6 +238,8 @@ def foreseen(spec: config.Data, default_size: int = 32) -> Modality | audio.Moda
         kind = source.kind
     elif texts.is_text(path):
         kind = "text"
+    elif path.lower().endswith(points.SUFFIX):
+        kind = "points"
     else:
         with files.opened(path) as found:
             kind = "audio" if files.sounds(found) else "image"
@@ -333,10 +336,23 @@ def _drawn_scenes(source: Source, modality: Modality, limit: int, seed: int, par
     return Dataset(scenes.draw(known, modality.size), None, (), scenes.captions(known), told, modality, source, Ledger(count))
 
 
-def _points(source: Source, spec: config.Data, seed: int, part: str) -> Dataset:
+def _own_points(path: str, spec: config.Data, seed: int, default_size: int, on_progress: Callable[[int, int], None] | None) -> Dataset:
+    title = shown(os.path.basename(os.path.abspath(path)))
+    _of_points(spec, title)
+    items, reach, ledger = points.read(path)
+    source = Source(title, title, "", "", None, None, (), len(items), "Your own points; their licence is yours to know.", "points")
+    found = Dataset(items, None, (), None, None, plane.Modality(reach), source, ledger)
+    return found.limit(spec.limit, _key(seed, "limit"))
+
+
+def _of_points(spec: config.Data, name: str) -> None:
     for field in ("size", "channels", "mirror"):
         if value := getattr(spec, field):
-            raise DataError(f"data.{field}: {value} means nothing for {source.name}, which is of points, not of pictures")
+            raise DataError(f"data.{field}: {value} means nothing for {name}, which is of points, not of pictures")
+
+
+def _points(source: Source, spec: config.Data, seed: int, part: str) -> Dataset:
+    _of_points(spec, source.name)
     items, drawn_from = points.draw(source.name, spec.limit or source.count or 0, _rng(seed, source.name, part))
     return Dataset(
         items, None, (), None, {"part": drawn_from}, plane.Modality(points.REACH), source, Ledger(len(items), thing=plane.Modality.thing)

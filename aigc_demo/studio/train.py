@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +17,16 @@ import gradio as gr
 
 from .. import checkpoint as checkpoints, config, data, files, jobs, model, sweep
 from ..config import ConfigError, Run
+from ..data import points
 from ..engine import Engine
 from . import run_api, runs, widgets, words
 
 FIRST_SHOWN = ("model.latent", "train.batch", "train.lr", "seed")  # the few that matter; the rest is in a fold
 # elsewhere in the form, or not the visitor's to choose
 ASKED = ("family", "preset", "train.budget", "train.unit", "data.source", "device", "base", "train.tracker")
-PRESET = "vae:conv"  # to begin with
-UPLOADS = [".zip", ".txt", ".csv", ".jsonl"]
+FIRST = ("vae:conv", "flow:points", "vae:sound")  # presets to begin with, of each kind where there is a choice
+UPLOADS = [".zip", ".txt", ".csv", ".jsonl", ".points"]
+MOST_DRAWN = 20_000  # points of a sketch
 UPLOADS_KEPT = 4 << 30  # bytes of uploads on the disk, the oldest out first
 
 
@@ -62,12 +65,13 @@ class Train:
         return own if source in others or self.kind(source) != self.kind(own) else source
 
     def suited(self, source: str, preset: str) -> str:
-        """The preset to offer for a set: the one chosen where it is of the set's kind, else the first that is, best with this very set."""
+        """The preset to offer for a set: the one chosen where it is of the set's kind, else one that is, best with this very set."""
         kind, owns = self.kind(source), {p: model.plan(p).data.source for p in model.presets()}
         if self.kind(owns[preset]) == kind:
             return preset
         alike = [p for p in owns if self.kind(owns[p]) == kind]
-        return PRESET if PRESET in alike else next((p for p in alike if owns[p] == source), alike[0])
+        own = [p for p in alike if owns[p] == source]
+        return next(p for some in (own, alike) for p in (*FIRST, *some) if p in some)
 
     def keep(self, path: str) -> str:
         """Keeps an upload under the hash of its bytes; returns the source's name. Raises ConfigError."""
@@ -90,6 +94,18 @@ class Train:
             while kept and sum(p.stat().st_size for p in kept) + target.stat().st_size > UPLOADS_KEPT:
                 kept.pop(0).unlink(missing_ok=True)
         return name
+
+    def sketch(self, asked: Any) -> dict[str, str]:
+        """Keeps the points [[x, y], ...] that were drawn in the page, as `keep` does: {"name": of the source}. Raises ConfigError."""
+        try:
+            drawn = points.written([(float(x), float(y)) for x, y in asked[: points.MOST + 1]])
+        except (TypeError, ValueError, KeyError, OverflowError):
+            raise ConfigError("points: not a list of pairs of numbers") from None
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, f"sketch{points.SUFFIX}")
+            path.write_bytes(drawn)
+            points.read(str(path))
+            return {"name": self.keep(str(path))}
 
     def look(self, source: str) -> tuple[bytes, str]:
         """A sheet (PNG) of a set's items, and a sentence on what it holds and what was left out."""
@@ -171,8 +187,20 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
             source = gr.Dropdown(train.sources(), value="digits", label=t("train.data"), elem_id="train-data")
             with gr.Accordion(t("train.own"), open=False, elem_classes="fold"):
                 upload = gr.File(label=t("train.zip"), file_types=UPLOADS, type="filepath", height=110, elem_id="train-upload")
+                sketch = gr.HTML(
+                    {},
+                    html_template=(widgets.ASSETS / "sketch.html").read_text("utf-8"),
+                    js_on_load=widgets.script(
+                        f"const words = {json.dumps(words.of('sketch'))}, reach = {points.REACH}, most = {MOST_DRAWN};", "sketch.js"
+                    ),
+                    apply_default_css=False,
+                    server_functions=[widgets.answering(train.sketch)],
+                    container=False,
+                    padding=False,
+                    elem_id="train-sketch",
+                )
             preset = gr.Dropdown(
-                [(f"{p}: {model.about(p)}", p) for p in presets], value=PRESET, label=t("train.preset"), elem_id="train-preset"
+                [(f"{p}: {model.about(p)}", p) for p in presets], value=FIRST[0], label=t("train.preset"), elem_id="train-preset"
             )
             with gr.Row(elem_classes="tight"):
                 budget = gr.Number(1, label=t("train.budget"), minimum=0, elem_id="train-budget", min_width=80)
@@ -233,6 +261,12 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
         widgets.told(train.kind, name)  # what is no zip is not chosen
         return gr.Dropdown([*train.sources(), (Path(path).name, name)], value=name)
 
+    def drawn(sketched: dict, request: gr.Request):
+        """Chooses the points that were drawn."""
+        name = str(sketched.get("name", ""))
+        widgets.told(train.kind, name)
+        return gr.Dropdown([*train.sources(), (words.say(request, "sketch.title"), name)], value=name)
+
     def leave(id: str, now: dict):
         """Takes a run that has ended out of view; a live one stays."""
         return "" if now["id"] == id and now["state"] in (*jobs.ENDED, "gone") else gr.skip()
@@ -266,6 +300,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
     prove.click(prove_it, preset, proof, **check)
     waited: dict[str, Any] = {"show_progress_on": [view.picture], **quiet, "show_progress": "full"}
     uploaded = upload.upload(choose, upload, source, **waited)
+    sketch.release(drawn, sketch, source, **quiet)
     show = {"fn": look, "inputs": [source, view.following], "outputs": [view.picture, view.line, *view.emptied], **waited}
     looked = source.change(leave, [view.following, view.known], view.following, **widgets.LIVE).then(**show)
     source.change(lambda chosen, now: widgets.told(train.suited, chosen or "", now), [source, preset], preset, **quiet)
@@ -331,14 +366,19 @@ def _line(train: Train):
     return line
 
 
-def _settings(text: str) -> dict[str, Any]:
+def _json(text: str, kind: type, what: str) -> Any:
+    """The value of a JSON text; where that is of another kind, `what` is told."""
     try:
-        changes = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
-        changes = None
-    if not isinstance(changes, dict):
-        raise gr.Error("settings: not a JSON object of names and values", title="", print_exception=False)
-    return changes
+        value = None
+    if not isinstance(value, kind):
+        raise gr.Error(what, title="", print_exception=False)
+    return value
+
+
+def _settings(text: str) -> dict[str, Any]:
+    return _json(text, dict, "settings: not a JSON object of names and values")
 
 
 def _visitor(told: str, request: gr.Request) -> str:
@@ -424,6 +464,14 @@ def _endpoints(train: Train) -> None:
         """
         return widgets.told(train.keep, zip)
 
+    def data_points(points: str) -> str:
+        """Keep points of the plane as a set; returns the name that train_start takes as its data.
+
+        Args:
+            points: a JSON list of [x, y], each within -5 to 5 to look best.
+        """
+        return widgets.told(train.sketch, _json(points, list, "points: not a JSON list"))["name"]
+
     def data_look(source: str) -> str:
         """A sheet of the first pictures of a set.
 
@@ -432,7 +480,7 @@ def _endpoints(train: Train) -> None:
         """
         return widgets.served(widgets.told(train.look, source)[0], "data.png")
 
-    for function in (train_presets, train_settings, train_start, train_sweep, data_sources):
+    for function in (train_presets, train_settings, train_start, train_sweep, data_sources, data_points):
         gr.api(function, api_name=function.__name__, queue=False)
     run_api.endpoints()
     widgets.endpoint(data_look, gr.Image(visible=False))
