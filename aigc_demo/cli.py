@@ -773,6 +773,37 @@ def write(
 
 
 @app.command()
+def draw(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint that takes prompts: its name or folder, or a run's name.")],
+    prompts: Annotated[list[str], typer.Argument(help="What is to be drawn; several make a sheet.")],
+    toward: Annotated[str, typer.Option(help="A prompt to go to: draws the way to it from the first one.")] = "",
+    stops: Annotated[int, typer.Option(min=2, help="With --toward: how many pictures.")] = 9,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 0,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, such as guidance=3 or negative=red; repeatable.")
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The .png: of one picture, or a sheet.")] = Path("drawn.png"),
+    as_json: Annotated[bool, typer.Option("--json", help="Say what was drawn as JSON.")] = False,
+) -> None:
+    """Draw pictures from words."""
+    from . import checkpoint as checkpoints, engine, files
+    from .config import ConfigError, parse
+    from .exploration import prompts as ways
+
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"--out: {out} is not a .png")
+    found, kind = checkpoints.find(checkpoint, anywhere=True), engine.Engine(device="cpu")
+    ways.reads(kind, found)
+    sampling = {}
+    for change in set or []:
+        field, _, value = change.partition("=")
+        sampling[field] = parse(kind.warm(found).model.Sampling, field, value, "sampling.")
+    files.write_whole(out, ways.sheet(kind, engine.Request(found.name, seed, sampling=sampling), prompts, toward, stops, found))
+    facts = {"out": str(out), "checkpoint": found.name, "digest": found.digest, "seed": seed, "prompts": prompts, "sampling": sampling}
+    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{'; '.join(prompts)}{' → ' + toward if toward else ''}: {out}")
+
+
+@app.command()
 def perplexity(
     checkpoint: Annotated[str, typer.Argument(help="A text model's checkpoint: its name or folder, or a run's name.")],
     text: Annotated[str, typer.Argument(help="The text, or - for what comes on the standard input.")] = "-",

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -221,6 +221,17 @@ class Engine:
             items.append(self._forward(warm, latents[part], None if labels is None else labels[part], sampling, session, ticket)[0])
         return [Sample(item, r, warm.checkpoint.digest) for item, r in zip(torch.cat(items), requests, strict=True)]
 
+    def stages(self, request: Request, session: str | None = None, name: Checkpoint | None = None) -> list[Tensor]:
+        """The items that a request goes through step by step, from noise to what `draw` draws, where the model tells them (Model.stages).
+
+        Raises as `draw`."""
+        ticket, warm = self._ticket(session), self.warm(name or request.checkpoint)
+        if not hasattr(warm.model, "stages"):
+            raise ConfigError(f"checkpoint {warm.checkpoint.name}: it does not tell the steps in which it draws")
+        latents, _, sampling = self._inputs(warm, [request])
+        with self._in_turn(session, ticket), torch.inference_mode():
+            return list(warm.checkpoint.modality.decode(warm.model.stages(latents, sampling)[:, 0].float().cpu()))
+
     def stream(self, request: Request, name: Checkpoint | None = None) -> Iterator[Any]:
         """What a request writes, token by token as it is drawn, where the model can; of `name`, where that is not on the shelf.
 
@@ -276,13 +287,19 @@ class Engine:
                     self._newest.popitem(last=False)
         return ticket
 
+    @contextmanager
+    def _in_turn(self, session: str | None, ticket: int) -> Iterator[None]:
+        """Waits to compute; Superseded where the session has a newer ticket by then."""
+        with self._compute:
+            if session is not None and self._newest.get(session, ticket) > ticket:
+                raise Superseded
+            yield
+
     def _forward(
         self, warm: Warm, latents: Tensor, labels: Tensor | None, sampling: Fields, session: str | None, ticket: int
     ) -> tuple[Tensor, float]:
         """The items of one forward pass and its seconds; Superseded where the session has a newer ticket by the time it is its turn."""
-        with self._compute:
-            if session is not None and self._newest.get(session, ticket) > ticket:
-                raise Superseded
+        with self._in_turn(session, ticket):
             began = time.perf_counter()
             with torch.inference_mode():
                 items = warm.checkpoint.modality.decode(warm.model.sample(latents, sampling, labels).float().cpu())

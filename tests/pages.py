@@ -33,6 +33,7 @@ TOYS = {  # what a visitor of the test's server may explore, whatever else is sh
     "tiny-autoencoder": ("autoencoder:tiny", {"data.source": "digits", "data.size": 28}),
     "tiny-gpt": ("gpt:tiny", {"data.limit": 30_000}),
     "tiny-flow": ("flow:tiny", {"data.source": "digits", "data.size": 20}),
+    "tiny-words": ("text_to_image:tiny", {"data.limit": 128, "data.size": 32}),
     "tiny-sound": ("flow:tiny", {"data.source": "tones", "data.limit": 96, "data.size": 64, "model.patch": 16}),
 }
 

@@ -43,6 +43,7 @@ SURFACE = {  # a change here is a change for everybody who calls it
     "/explore_restore": ("checkpoint", "picture", "noise", "amount", "number"),
     "/explore_edit": ("checkpoint", "picture", "mask", "strength", "label", "seed"),
     "/explore_export": ("checkpoint", "format"),
+    "/explore_prompts": ("checkpoint", "prompts", "seed", "guidance", "steps", "negative", "toward"),
     "/explore_pair": ("checkpoint", "other", "seed", "label"),
     "/write_text": ("checkpoint", "prompt", "seed", "settings"),
     "/write_poem": ("checkpoint", "title", "form", "line", "seed"),
@@ -320,6 +321,10 @@ HOSTILE = [
     *[("/explore_edit", ("tiny-flow", DOT, "", strength), "strength: ") for strength in (0, -1, 1.5, 1e300)],
     *[("/explore_edit", ("tiny-flow", DOT, "", 0.5, *more), "label|seed") for more in ((10,), (1, -1), (1, 2**31))],
     ("/explore_edit", ("tiny-vae", DOT), "cannot edit"),
+    *[("/explore_prompts", (name, "a circle"), "takes no prompt") for name in ("tiny-vae", "tiny-gpt")],
+    *[("/explore_prompts", ("tiny-words", text), "prompt") for text in ("", "a giraffe", "<b>", "red\n" * 65, "red " * 33, "a" * 401)],
+    *[("/explore_prompts", ("tiny-words", "red", 0, *bad), "guidance|steps") for bad in ((9,), (-1,), (2, 1001), (2, -1))],
+    *[("/explore_prompts", ("tiny-words", "red", 0, 2, 0, *bad), "negative|toward") for bad in (("giraffe",), ("", "giraffe"))],
     *[("/explore_invert", ("tiny-vae", "", 99), "label|picture"), ("/explore_pair", ("tiny-vae", UP), "is not a name")],
     *[
         ("/explore_export", (UP, "onnx"), "is not a name"),

@@ -1,13 +1,18 @@
 """Pictures from words: what is read, what guides, and what a run, a checkpoint and the engine do with a prompt."""
 
+import io
+import json
+
 import pytest
 import torch
+from PIL import Image
 from test_contracts import items_of, shake, untrained
 from toys import same_bytes, tiny
 
 from aigc_demo import checkpoint, data, engine, trainer
 from aigc_demo.config import ConfigError
-from aigc_demo.modalities.image import Modality as Image
+from aigc_demo.exploration import prompts
+from aigc_demo.modalities.image import Modality
 from aigc_demo.model import Batch, draw_latents, generator
 from aigc_demo.models.text_to_image import LONGEST, NUMBERS, number, words
 
@@ -16,7 +21,7 @@ SCENES = {"data.source": "scenes", "data.limit": 64, "data.validation": 0.25}
 
 def reader(**changes):
     """A model that has met the words of two captions, with weights that are not zeros."""
-    made = untrained("text_to_image:tiny", Image(16, 3), 0, changes).eval()
+    made = untrained("text_to_image:tiny", Modality(16, 3), 0, changes).eval()
     shake(made)
     made.learnt[made.read(["two small red circles", "大蓝方块"])] = True
     return made
@@ -35,9 +40,9 @@ def test_a_text_is_words_and_characters():
 def test_a_word_has_the_same_number_everywhere_and_none_is_nothing():
     assert number("red") == 2012
     assert all(0 < number(f"word {i}") < NUMBERS for i in range(2000))
-    said = untrained("text_to_image:tiny", Image(16, 3), 0).read(["a red circle", "红", ""])
+    said = untrained("text_to_image:tiny", Modality(16, 3), 0).read(["a red circle", "红", ""])
     assert said.tolist() == [[number("a"), number("red"), number("circle")], [number("红"), 0, 0], [0, 0, 0]]
-    assert untrained("text_to_image:tiny", Image(16, 3), 0).read(["a " * 100]).shape == (1, LONGEST)
+    assert untrained("text_to_image:tiny", Modality(16, 3), 0).read(["a " * 100]).shape == (1, LONGEST)
 
 
 @pytest.mark.parametrize(
@@ -102,13 +107,18 @@ def test_a_picture_appears_step_by_step():
     made = reader()
     made.sample(draw_latents(made.latent, 3, [0]), made.Sampling(prompt="red", steps=5), None, seen.append)
     assert seen == [1, 2, 3, 4, 5]
+    latents, sampling = draw_latents(made.latent, 3, range(2)), made.Sampling(prompt="red", truncation=0.9)
+    stages = made.stages(latents, sampling)
+    assert len(stages) == 3
+    torch.testing.assert_close(stages[0], (0.9 * latents).clamp(-1, 1))
+    torch.testing.assert_close(stages[-1], made.sample(latents, sampling))
 
 
 # What is learnt
 
 
 def test_it_learns_to_tell_captions_apart_and_some_are_left_out():
-    made = untrained("text_to_image:tiny", Image(16, 3), 0, {"model.drop": 0.0})
+    made = untrained("text_to_image:tiny", Modality(16, 3), 0, {"model.drop": 0.0})
     said = made.read(["red", "blue"]).repeat(32, 1)
     x = torch.where(said == number("red"), 0.8, -0.8).view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
     optimizer = torch.optim.Adam(made.parameters(), 5e-3)
@@ -121,9 +131,9 @@ def test_it_learns_to_tell_captions_apart_and_some_are_left_out():
     assert red > 0.5
     assert blue < -0.5
     assert made.learnt.nonzero()[:, 0].tolist() == sorted((number("red"), number("blue")))
-    everything = untrained("text_to_image:tiny", Image(16, 3), 0, {"model.drop": 0.99})
+    everything = untrained("text_to_image:tiny", Modality(16, 3), 0, {"model.drop": 0.99})
     shake(everything)
-    losses = [everything.loss("model", items_of(Image(16, 3), 8)._replace(said=s), generator(1))[0] for s in (said[:8], said[1:9])]
+    losses = [everything.loss("model", items_of(Modality(16, 3), 8)._replace(said=s), generator(1))[0] for s in (said[:8], said[1:9])]
     assert losses[0] == losses[1], "nearly all captions are left out"
 
 
@@ -188,6 +198,35 @@ def test_a_prompt_travels_in_the_recipe_of_a_picture(scenes_toy):
         made.draw([asked.at("sampling.prompt", "giraffe")], name=scenes_toy)
     with pytest.raises(ConfigError, match="label: 1 is not a class; this checkpoint draws no chosen class"):
         made.draw([engine.Request(scenes_toy.name, label=1)], name=scenes_toy)
+
+
+def test_the_command_draws_prompts_and_the_way_between_two(scenes_toy, aigc, tmp_path):
+    first, other = [c for c in data.load(scenes_toy.manifest.run.data).captions if c.isascii()][:2]
+    name, out, kind = str(scenes_toy.path), tmp_path / "out.png", engine.Engine()
+    code, said, _ = aigc("draw", name, first, "--toward", other, "--stops", 3, "--seed", 4, "-o", out, "--json")
+    assert (code, json.loads(said)["prompts"]) == (0, [first])
+    way = prompts.sheet(kind, engine.Request(scenes_toy.name, 4), [first], other, 3, scenes_toy)
+    with Image.open(out) as drawn_, Image.open(io.BytesIO(way)) as wanted:
+        assert drawn_.tobytes() == wanted.tobytes()
+        assert drawn_.width > 3 * 16
+    assert aigc("draw", name, first, "--set", "guidance=3", "-o", out)[0] == 0
+    assert engine.recall(out.read_bytes())[0].sampling == {"guidance": 3.0, "prompt": first}
+    for words_, sentence in (
+        (["a pink giraffe"], "prompt: 'pink', 'giraffe' were in no caption"),
+        ([first, "--set", "guidance=9"], "sampling.guidance: 9"),
+        ([first, "--toward", first, "--stops", 65], "stops: 65 is not a number from 2 to 64"),
+        ([first, "-o", tmp_path / "x.gif"], "is not a .png"),
+    ):
+        code, _, told = aigc("draw", name, *words_)
+        assert code == 2
+        assert sentence in told.replace("'a', ", "").replace("\n", " ")
+
+
+def test_a_checkpoint_that_reads_nothing_says_so(all_made):
+    with pytest.raises(ConfigError, match="it takes no prompt that says what to draw"):
+        prompts.reads(engine.Engine(), all_made["vae"])
+    with pytest.raises(ConfigError, match="it does not tell the steps in which it draws"):
+        engine.Engine().stages(engine.Request(all_made["vae"].name))
 
 
 def test_what_it_learnt_from_is_kept_with_the_weights(scenes_toy):

@@ -33,6 +33,7 @@ class Source:
     count: int | None
     about: str
     kind: str = "image"
+    examples: tuple[str, ...] = ()  # captions, to try as prompts
 
 
 _TEN = tuple("0123456789")
@@ -71,6 +72,12 @@ _BUILT_IN = (
         (),
         50_000,
         "One or two groups of shapes drawn by this program, told in English or Chinese: number, size, colour, shape and where they stand.",
+        examples=(
+            "two small red circles left of a big blue square",
+            "大蓝方块左边有两个小红圆",
+            "three big yellow triangles",
+            "a small black square above three small green circles",
+        ),
     ),
     Source(
         "mnist",

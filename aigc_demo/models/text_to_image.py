@@ -95,11 +95,11 @@ class Model(Promise):
     draft: ClassVar = {"steps": 4, "method": "euler"}
     presets: ClassVar = {
         "cpu": {
-            "about": "scenes that a sentence describes, in English or Chinese; half an hour on a core",
+            "about": "scenes that a sentence describes, in English or Chinese; some minutes on a core",
             "model": {"width": 96, "depth": 4, "heads": 4, "patch": 4},
             "data": {"source": "scenes"},
-            "train": {"lr": 2e-3, "beta2": 0.99, "batch": 32, "warmup": 200, "decay": "cosine", "clip": 1.0}
-            | {"budget": 5, "marks": 8, "weights": "float16"},
+            "train": {"lr": 2e-3, "beta2": 0.99, "batch": 16, "warmup": 200, "decay": "cosine", "clip": 1.0}
+            | {"budget": 4000, "unit": "steps", "marks": 3, "weights": "float16"},
             "size": 32,
         },
         "gpu": {
@@ -121,7 +121,9 @@ class Model(Promise):
     def __init__(self, config: Config, modality: Modality, classes: int):
         super().__init__()
         self.config, self.latent, self.classes = config, modality.shape, 0  # a class is told by its name
-        self.network = Transformer(modality.shape, 0, config.patch, config.width, config.depth, config.heads, reads=True)
+        if config.width % (4 * config.heads):
+            raise ValueError(f"model.width: {config.width} is not a multiple of four times model.heads, {config.heads}")
+        self.network = Transformer(modality.shape, 0, config.patch, config.width, config.depth, config.heads, reads=True, near=True)
         self.reader = Reader(config.width, config.heads, config.reading)
         self.register_buffer("learnt", torch.zeros(NUMBERS, dtype=torch.bool))
 
@@ -163,7 +165,27 @@ class Model(Promise):
         self, latents: Tensor, sampling: Sampling, condition: Tensor | None = None, on_step: Callable[[int], None] | None = None
     ) -> Tensor:
         """Latents (N, *latent) -> x (N, *shape) of the prompt, or of what is said (N, L) of each. Raises ConfigError as `asked`."""
+        return self._follow(latents, sampling, condition, on_step).clamp(-1, 1)
 
+    def stages(self, latents: Tensor, sampling: Sampling) -> Tensor:
+        """What `sample` goes through: x_t (steps + 1, N, *shape) from the latents to the picture. Raises as `sample`."""
+        seen = [latents * sampling.truncation]
+
+        def settle(x: Tensor, t: float) -> Tensor:
+            seen.append(x)
+            return x
+
+        self._follow(latents, sampling, settle=settle)
+        return torch.stack(seen).clamp(-1, 1)
+
+    def _follow(
+        self,
+        latents: Tensor,
+        sampling: Sampling,
+        condition: Tensor | None = None,
+        on_step: samplers.OnStep | None = None,
+        settle: samplers.Settle | None = None,
+    ) -> Tensor:
         def field(said: Tensor) -> samplers.Velocity:
             told = Words(*(part.expand(len(latents), *part.shape[1:]) for part in self.reader(said)))
             return lambda x, t: self.velocity(x, t, told)
@@ -176,4 +198,4 @@ class Model(Promise):
         if bool(prompt.any()) or bool(negative.any()) or sampling.mix:
             goal = samplers.guided(goal, field(negative), sampling.guidance)
         times = samplers.grid(0.0, 1.0, sampling.steps or self.config.steps)
-        return samplers.METHODS[sampling.method](goal, latents * sampling.truncation, times, on_step).clamp(-1, 1)
+        return samplers.METHODS[sampling.method](goal, latents * sampling.truncation, times, on_step, settle)

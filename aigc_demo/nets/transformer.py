@@ -18,13 +18,27 @@ class Words(NamedTuple):
     there: Tensor
 
 
+def waves(numbers: int, side: int) -> Tensor:
+    """Angles (side^2, 2 numbers) that tell a patch's row, then its column, at `numbers` speeds from 1.5 radians a patch downwards."""
+    speed = 1.5 * 10.0 ** -(torch.arange(numbers) / numbers)
+    row, column = torch.arange(side).repeat_interleave(side), torch.arange(side).repeat(side)
+    return torch.cat([row[:, None] * speed, column[:, None] * speed], 1)
+
+
+def turned(x: Tensor, angles: Tensor) -> Tensor:
+    """x (B, heads, T, head), each pair of numbers turned by the angles (T, head / 2) of its place (Su et al. 2021, arXiv:2104.09864)."""
+    cos, sin, (a, b) = angles.cos().to(x), angles.sin().to(x), x.chunk(2, 3)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], 3)
+
+
 class Block(nn.Module):
     """Attention and a dense layer, each shifted, scaled and gated by the condition (adaLN-zero): h (B, T, W), c (B, W) -> (B, T, W).
 
     With `reads` each patch looks at words as it looks at the other patches, in one attention (as in Imagen: Saharia et al. 2022,
-    arXiv:2205.11487, appendix B.1)."""
+    arXiv:2205.11487, appendix B.1). With a `side`, of so many patches, attention knows how far two of them are apart, and the dense layer
+    sees the eight around each (as in SANA: Xie et al. 2024, arXiv:2410.10629, section 2.2): edges that cross patches are learnt sooner."""
 
-    def __init__(self, width: int, heads: int, reads: bool = False):
+    def __init__(self, width: int, heads: int, reads: bool = False, side: int = 0):
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
@@ -33,23 +47,30 @@ class Block(nn.Module):
         self.dense = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU("tanh"), nn.Linear(4 * width, width))
         self.adapt = nn.Linear(width, 6 * width)
         self.words = nn.Linear(width, 2 * width) if reads else None
+        self.side, self.near = side, nn.Conv2d(width, width, 3, padding=1, groups=width) if side else None
 
     def forward(self, h: Tensor, c: Tensor, words: Words | None = None) -> Tensor:
         shift, scale, gate, shift2, scale2, gate2 = self.adapt(c)[:, None].chunk(6, 2)
         # (B, T, 3W) -> q, k, v, each (B, heads, T, W / heads)
         q, k, v = self.qkv(self.norm(h) * (1 + scale) + shift).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        if self.side:
+            angles = waves(q.shape[3] // 4, self.side).to(h.device)
+            q, k = turned(q, angles), turned(k, angles)
         seen = None
         if words is not None:
             k2, v2 = self.words(words.tokens).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
             k, v = torch.cat([k, k2], 2), torch.cat([v, v2], 2)
             seen = F.pad(words.there, (h.shape[1], 0), value=True)[:, None, None]  # (B, 1, 1, T + L)
         h = h + gate * self.out(F.scaled_dot_product_attention(q, k, v, seen).transpose(1, 2).flatten(2))
-        return h + gate2 * self.dense(self.norm(h) * (1 + scale2) + shift2)
+        y = self.norm(h) * (1 + scale2) + shift2
+        if self.side:
+            y = y + self.near(y.transpose(1, 2).unflatten(2, (self.side, self.side))).flatten(2).transpose(1, 2)
+        return h + gate2 * self.dense(y)
 
 
 class Transformer(nn.Module):
     """x (B, C, S, S), times (B, `times`) and y (B,), `classes` for none -> (B, C, S, S), zero before any training; told in `Words` where
-    it `reads`, the first of which is added to what it is told of the times.
+    it `reads`, the first of which is added to what it is told of the times. `near` gives its blocks their `side`.
 
     Raises ValueError where `patch` does not divide the size, or `heads` the width."""
 
@@ -63,6 +84,7 @@ class Transformer(nn.Module):
         heads: int,
         times: int = 1,
         reads: bool = False,
+        near: bool = False,
     ):
         super().__init__()
         channels, size, _ = shape
@@ -74,8 +96,9 @@ class Transformer(nn.Module):
         numbers, tokens = channels * patch**2, (size // patch) ** 2
         self.condition = Condition(width, classes, times)
         self.inward = nn.Linear(numbers, width)
-        self.place = nn.Parameter(0.02 * torch.randn(tokens, width))
-        self.blocks = nn.ModuleList(Block(width, heads, reads) for _ in range(depth))
+        angles = waves(width // 4, size // patch)
+        self.place = nn.Parameter(0.5 * torch.cat([angles.sin(), angles.cos()], 1) if near else 0.02 * torch.randn(tokens, width))
+        self.blocks = nn.ModuleList(Block(width, heads, reads, size // patch if near else 0) for _ in range(depth))
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.adapt = nn.Linear(width, 2 * width)
         self.outward = nn.Linear(width, numbers)

@@ -15,7 +15,7 @@ from typing import Any
 
 import gradio as gr
 
-from .. import checkpoint as checkpoints, files, jobs
+from .. import checkpoint as checkpoints, data, files, jobs
 from ..checkpoint import Checkpoint
 from ..config import ConfigError, Spec, specs
 from ..engine import REACH, Engine, Request, Superseded
@@ -28,6 +28,7 @@ SCRIPTS = (
     "sound.js",
     "strips.js",
     "panels.js",
+    "prompt.js",
     "sliders.js",
     "link.js",
     "present.js",
@@ -100,6 +101,8 @@ class Explore:
             "names": list(warm.names),
             "reach": REACH,
             "sampling": [_spec(s) for s in specs(warm.model.Sampling)],
+            "reads": "prompt" in warm.model.Sampling.model_fields,
+            "examples": next((s.examples for s in data.sources() if s.name == source.name), ()),
             "data": source.title or source.name,
             "licence": source.licence,
             "items": source.items,

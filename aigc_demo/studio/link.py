@@ -51,7 +51,7 @@ def query(asked: Asked) -> str:
         parts["latent"] = base64.urlsafe_b64encode(packed).decode().rstrip("=")
     elif r.numbers:
         parts["numbers"] = ",".join(f"{k}:{_amount(v)}" for k, v in r.numbers.items())
-    parts |= {f"set.{k}": json.dumps(v) for k, v in r.sampling.items()}
+    parts |= {f"set.{k}": json.dumps(v, ensure_ascii=False) for k, v in r.sampling.items()}
     parts |= {f"name.{k}": name for k, name in asked.names.items()}
     if asked.kept:
         parts["keep"] = ",".join(map(str, asked.kept))

@@ -102,7 +102,8 @@ async function open(name, wanted) {
       return false;
     }
     about = answer;
-    put({ seed: state ? state.seed : 7, label: about.classes.length ? 0 : null, ...wanted });
+    const sampling = about.reads && about.examples.length ? { prompt: about.examples[0] } : {};
+    put({ seed: state ? state.seed : 7, label: about.classes.length ? 0 : null, sampling, ...wanted });
     chosen()?.opened?.();
     return true;
   } catch { complain(say('lost')); return false; } finally { pad.classList.remove('busy'); }

@@ -146,6 +146,7 @@ function build() {
   $('.sampling').replaceChildren(...about.sampling.filter((s) => s.kind === 'float').map((s) => slider(
     say(s.name), state.sampling[s.name] ?? s.default, s.low, s.high, 0.01, { 'data-sampling': s.name, title: s.help },
     (v) => { state.sampling[s.name] = v; }, `sampling.${s.name}`)));
+  tellPrompt();
   $('.classes').hidden = about.classes.length === 0;
   $('.chips').replaceChildren(...about.classes.map((name, k) => {
     const chip = make('button', { type: 'button', textContent: name });
