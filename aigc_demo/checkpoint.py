@@ -25,7 +25,7 @@ from . import __version__, files, history, modality as modalities
 from .config import ConfigError, Fields, Run, check
 from .latent import Directions
 from .modality import Modality
-from .model import Model, build, changed
+from .model import Model, build, changed, family
 
 CONFIG, WEIGHTS, CARD, LOG, SAMPLES, DIRECTIONS, TRACE = (
     "config.json",
@@ -345,13 +345,16 @@ def card(manifest: Manifest, size: int) -> str:
     if kind == "audio":
         use = f"aigc sample {name} --n 1 --seed 7 -o sample.wav"
         limits = "it makes no other sound, and what is heard of it was never played or said by anybody, whoever it sounds like."
+    reads = kind == "image" and "prompt" in family(run.family).Sampling.model_fields
+    if reads:
+        use = f"aigc draw {name} 'A CAPTION SUCH AS IT LEARNT FROM' --seed 7 -o drawn.png"
     terms = "\n".join(f"| {name} | {value:.4f} |" for name, value in training.terms.items() if math.isfinite(value))
     front = {
         "library_name": "aigc-demo",
         "tags": [run.family, manifest.modality["kind"], "aigc-demo"],
     }
     if manifest.modality["kind"] in TASKS:
-        front["pipeline_tag"] = TASKS[manifest.modality["kind"]]
+        front["pipeline_tag"] = "text-to-image" if reads else TASKS[manifest.modality["kind"]]
     if manifest.classes:
         front["tags"].append("class-conditional")
     return "\n".join(

@@ -6,11 +6,12 @@ import torch
 from aigc_demo import model
 from aigc_demo.modalities.image import Modality as Image
 from aigc_demo.nets.condition import dropped
-from aigc_demo.nets.transformer import Transformer
+from aigc_demo.nets.transformer import Transformer, Words, turned, waves
 from aigc_demo.nets.unet import UNet
 
 NETWORKS = {
     "transformer": lambda shape, classes=0, times=1: Transformer(shape, classes, 4, 16, 2, 2, times),
+    "near": lambda shape, classes=0, times=1: Transformer(shape, classes, 4, 16, 2, 2, times, near=True),
     "unet": lambda shape, classes=0, times=1: UNet(shape, classes, 8, (1, 2), 1, times),
 }
 
@@ -74,3 +75,24 @@ def test_a_preset_has_the_published_number_of_weights(preset, low, high):
     with torch.device("meta"):
         built = model.build(model.plan(preset), Image(32, 3), 10)
     assert low < sum(p.numel() for p in built.parameters()) / 1e6 < high
+
+
+def test_how_much_two_patches_heed_each_other_follows_from_the_way_between_them():
+    q, k = torch.randn(2, 1, 1, 1, 8).expand(2, 1, 1, 25, 8).unbind(0)
+    heed = (turned(q, waves(2, 5)) @ turned(k, waves(2, 5)).transpose(2, 3))[0, 0]  # (25, 25) of patches that are alike
+    row, column = torch.arange(25) // 5, torch.arange(25) % 5
+    way = torch.stack([row[:, None] - row, column[:, None] - column], 2).view(-1, 2)
+    for apart in way.unique(dim=0):
+        same = heed.flatten()[(way == apart).all(1)]
+        torch.testing.assert_close(same, same[:1].expand_as(same), atol=1e-4, rtol=1e-4)
+    assert heed.std() > 0.1
+
+
+def test_words_that_are_not_there_are_not_seen():
+    torch.manual_seed(0)
+    network = shaken(Transformer((1, 8, 8), 0, 4, 16, 2, 2, reads=True, near=True))
+    x, times, tokens = torch.randn(2, 1, 8, 8), torch.rand(2, 1), torch.randn(2, 3, 16)
+    there = torch.tensor([[True, True, False], [True, False, False]])
+    out, changed = (network(x, times, words=Words(t, there)) for t in (tokens, tokens + 5 * ~there[..., None]))
+    torch.testing.assert_close(out, changed)
+    assert (network(x, times, words=Words(tokens, torch.ones_like(there))) - out).abs().flatten(1).amax(1).min() > 1e-3
