@@ -72,6 +72,12 @@ def test_a_run_that_is_well_again_is_said_to_be(name):
     assert found.since == 10 * (len(before) + MARKS + 1)
 
 
+def test_a_gap_is_no_overfitting_while_the_held_out_items_gain_too():
+    losses = [{"held out": 500.0 - 30 * k, "trained": 460.0 - 30 * k} for k in range(8)]
+    assert verdict(log(*({**WELL, **found} for found in losses))).word == "healthy"
+    assert verdict(log(*({**WELL, **found} for found in losses), *[{**WELL, **losses[-2]}] * MARKS)).word == "overfitting"
+
+
 def test_numbers_that_are_none_are_said_at_once():
     lines = log(WELL, WELL)
     broken = {"step": 23, "terms": {}, "health": {"broken": 1.0}}
