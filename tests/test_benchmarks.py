@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from aigc_demo.data import points
-from benchmarks import directions, explore, gaussians, report, stacked, tables
+from aigc_demo.data import points, scenes
+from benchmarks import directions, explore, gaussians, report, stacked, tables, words
 
 KEPT = json.loads(report.RESULTS.read_text("utf-8")) if report.RESULTS.exists() else {}
 ROWS = [pytest.param(row, id=f"{name}: {row['name']}") for name, result in KEPT.items() for row in result["rows"]]
@@ -204,3 +204,15 @@ def test_kl_is_nothing_for_equal_shares_and_the_log_of_what_is_missing():
     assert stacked.spread(torch.arange(100).repeat(26)) == (100, pytest.approx(np.log(10)))
     drawn = torch.randint(1000, (26_000,), generator=torch.Generator().manual_seed(0))
     assert stacked.spread(drawn) == (1000, pytest.approx(0.0192, abs=0.002))  # (1000 - 1) / (2 * 26,000)
+
+
+def test_what_pictures_show_is_told_by_property_beside_its_target():
+    known = scenes.factors(40, 1, "test")
+    asked, pictures = scenes.scenes(known), scenes.draw(known, words.SIDE)
+    found = {row["name"]: row for row in words.rows("true", pictures, asked, words.TARGETS)}
+    assert set(found) == {f"true: {name}" for name in words.TARGETS}
+    assert all(row["value"] == 100 for row in found.values())
+    assert found["true: count"]["target"] == ">= 85"
+    assert found["true: size"]["holds"] is None
+    pictures[:20] = pictures[20:]
+    assert words.rows("half", pictures, asked, words.TARGETS)[0]["holds"] is False

@@ -15,6 +15,7 @@ from aigc_demo.exploration import prompts
 from aigc_demo.modalities.image import Modality
 from aigc_demo.model import Batch, draw_latents, generator
 from aigc_demo.models.text_to_image import LONGEST, NUMBERS, number, words
+from aigc_demo.publish import graph
 
 SCENES = {"data.source": "scenes", "data.limit": 64, "data.validation": 0.25}
 
@@ -227,6 +228,14 @@ def test_a_checkpoint_that_reads_nothing_says_so(all_made):
         prompts.reads(engine.Engine(), all_made["vae"])
     with pytest.raises(ConfigError, match="it does not tell the steps in which it draws"):
         engine.Engine().stages(engine.Request(all_made["vae"].name))
+
+
+def test_a_graph_takes_no_words_and_the_card_says_how_it_is_asked(scenes_toy):
+    with pytest.raises(graph.ExportError, match="a graph takes numbers alone; `aigc draw` draws it"):
+        graph.export(scenes_toy)
+    card = (scenes_toy.path / "README.md").read_text("utf-8")
+    assert "pipeline_tag: \"text-to-image\"" in card
+    assert "aigc draw scenes-toy" in card
 
 
 def test_what_it_learnt_from_is_kept_with_the_weights(scenes_toy):

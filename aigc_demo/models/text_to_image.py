@@ -73,7 +73,7 @@ class Reader(nn.Module):
     def __init__(self, width: int, heads: int, depth: int):
         super().__init__()
         self.embed = nn.Embedding(NUMBERS, width)
-        self.place = nn.Parameter(0.02 * torch.randn(1 + LONGEST, width))
+        self.place = nn.Parameter(0.5 * torch.randn(1 + LONGEST, width))  # as loud as the words: what is left of what is their order
         layer = nn.TransformerEncoderLayer(width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
         self.blocks = nn.TransformerEncoder(layer, depth, nn.LayerNorm(width), enable_nested_tensor=False)
         nn.init.normal_(self.embed.weight, std=0.5)
@@ -99,7 +99,7 @@ class Model(Promise):
             "model": {"width": 96, "depth": 4, "heads": 4, "patch": 4},
             "data": {"source": "scenes"},
             "train": {"lr": 2e-3, "beta2": 0.99, "batch": 16, "warmup": 200, "decay": "cosine", "clip": 1.0}
-            | {"budget": 4000, "unit": "steps", "marks": 3, "weights": "float16"},
+            | {"budget": 3600, "unit": "steps", "marks": 3, "weights": "float16"},
             "size": 32,
         },
         "gpu": {

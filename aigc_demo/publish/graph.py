@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .. import __version__, checkpoint as checkpoints, modality as modalities
 from ..checkpoint import Checkpoint
 from ..config import Fields, Spec, specs
-from ..model import Model, draw_latents
+from ..model import Model, draw_latents, family
 
 TOLERANCE = 1e-4  # how far an x of onnxruntime may be from torch's; x goes from -1 to 1, one level of a picture is 0.0078
 CHECKED = 32  # latents that are compared
@@ -56,6 +56,8 @@ def export(found: Checkpoint) -> Graph:
     and where the family's sampling cannot be exported or does not come out as torch draws it."""
     if found.modality.kind == "text":
         raise ExportError(f"{found.name}: a text is drawn token by token, which one graph cannot do; `aigc write` writes it")
+    if "prompt" in family(found.manifest.run.family).Sampling.model_fields:
+        raise ExportError(f"{found.name}: it draws what a prompt says, and a graph takes numbers alone; `aigc draw` draws it")
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
