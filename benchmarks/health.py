@@ -16,6 +16,7 @@ costs, as a share of one minute's training."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import statistics
@@ -35,6 +36,7 @@ from aigc_demo.trainer import LOG_SECONDS, REWINDS, Trainer, TrainingError, keep
 from . import report
 
 SEEDS = range(301, 306)
+TRAINS = ("config", "modality", "model", "history", "files", "samplers", "measures", "trainer")  # and data, modalities, nets, the family
 RUNS = Path(__file__).with_name("health_runs.json")
 SLOW = ("gan:dcgan", "gan:dcgan-rgb", "gan:modern", "flow:cpu", "flow:one-step", "diffusion:cpu", "vae:iwae", "vae:hierarchical")
 POINTS = {"data.source": "grid25", "data.limit": 20_000}
@@ -73,30 +75,39 @@ def shown(preset: str) -> bool:
     return not preset.endswith("gpu") and (preset in SMALLER or model.plan(preset).data.source == "digits")
 
 
-def kept(make: Callable[..., Any], *arguments: Any) -> Any:
-    """`make(*arguments)` as JSON, from the cache where this commit made it before: a benchmark of half an hour goes on where it was cut."""
-    key = hashlib.sha256(f"{report.commit()} {make.__name__} {arguments}".encode()).hexdigest()[:24]
+@functools.cache
+def code(family: str) -> str:
+    """The hash of all that trains a family."""
+    house = Path(model.__file__).parent
+    rooms = [house / f"{room}.py" for room in TRAINS] + [house / "models" / f"{family}.py"]
+    rooms += [path for room in ("data", "modalities", "nets") for path in sorted((house / room).glob("*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in rooms)).hexdigest()
+
+
+def kept(make: Callable[..., Any], run: Run, *arguments: Any) -> Any:
+    """`make(run, *arguments)` as JSON, from the cache where the same code made it before: an hour's work goes on where it was cut."""
+    key = hashlib.sha256(f"{code(run.family)} {make.__name__} {run.model_dump_json()} {arguments}".encode()).hexdigest()[:24]
     cache = files.home() / "cache" / "health" / f"{key}.json"
     if not cache.exists():
-        files.write_whole(cache, json.dumps(make(*arguments)).encode())
+        files.write_whole(cache, json.dumps(make(run, *arguments)).encode())
     return json.loads(cache.read_bytes())
 
 
-def verdicts(run: Run) -> list[tuple[int, str]]:
-    """Each word that the health of `run` said, with the step of the mark at which it was first read."""
-    return [(step, word) for step, word in kept(trained, run)]
-
-
-def trained(run: Run) -> list[tuple[int, str]]:
-    """Trains `run`, and reads its log mark by mark as the page does."""
-    said: list[tuple[int, str]] = []
+def trained(run: Run) -> list[dict[str, Any]]:
+    """Trains `run`; gives the lines of its log."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             for _ in record(run, Path(folder)):
                 pass
         except TrainingError as error:
             report.say(f"    {error}")
-        points = [json.loads(line) for line in (Path(folder) / history.LOG).read_bytes().splitlines()]
+        return [json.loads(line) for line in (Path(folder) / history.LOG).read_bytes().splitlines()]
+
+
+def verdicts(run: Run) -> list[tuple[int, str]]:
+    """Each word that the health of `run` said, with the step at which it was first read, mark by mark as the page does."""
+    said: list[tuple[int, str]] = []
+    points = kept(trained, run)
     for n, point in enumerate(points, 1):
         word = health.verdict(points[:n]).word if health.marks([point]) else said[-1][1]
         if not said or said[-1][1] != word:
@@ -124,9 +135,9 @@ def first_alarm(said: list[tuple[int, str]]) -> tuple[int, str]:
     return next(((step, word) for step, word in said if word in health.ALARMS), (-1, ""))
 
 
-def cost(preset: str, rounds: int) -> float:
+def cost(run: Run, rounds: int) -> float:
     """What measuring and keeping takes of one minute's training with the default marks, in percent."""
-    trainer = Trainer(planned(preset, SEEDS[0], SMALLER.get(preset, {})))
+    trainer = Trainer(run)
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(3):
             trainer.one_step(0.0)
@@ -169,7 +180,7 @@ def main() -> None:
         false = sum(first_alarm(said)[1] != "" for said in found)
         rows.append(report.row(f"{preset}, as shipped: false alarms", false, f"of {len(seeds)} runs", "<= 0"))
     for preset in ("gan:mlp", "gan:dcgan", "vae:conv"):
-        share = kept(cost, preset, 3 if asked.quick else 9)
+        share = kept(cost, planned(preset, SEEDS[0], SMALLER.get(preset, {})), 3 if asked.quick else 9)
         rows.append(report.row(f"{preset}: measuring and keeping, of one minute's training", share, "%", "<= 3"))
     if asked.save:
         RUNS.write_text("[\n" + ",\n".join(json.dumps(run) for run in told) + "\n]\n")

@@ -234,7 +234,7 @@ def test_a_graph_takes_no_words_and_the_card_says_how_it_is_asked(scenes_toy):
     with pytest.raises(graph.ExportError, match="a graph takes numbers alone; `aigc draw` draws it"):
         graph.export(scenes_toy)
     card = (scenes_toy.path / "README.md").read_text("utf-8")
-    assert "pipeline_tag: \"text-to-image\"" in card
+    assert 'pipeline_tag: "text-to-image"' in card
     assert "aigc draw scenes-toy" in card
 
 
