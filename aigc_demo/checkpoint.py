@@ -340,7 +340,10 @@ def card(manifest: Manifest, size: int) -> str:
     copied = "Samples can resemble items of the data; no copy check was run on this checkpoint."
     if kind == "text":
         limits = "it writes nothing else, and what it writes is invented, not a record of anything."
-        copied = "`aigc write` says of every text how much of it was copied from what the model learnt from."
+        copied = (
+            "`aigc write` says of every text how much of it was copied from what the model learnt from; "
+            f"`aigc evaluate {name}` scores it on held-out text, beside counting alone (Kneser-Ney)."
+        )
     made = "sounds" if kind == "audio" else f"{kind}s"
     if kind == "audio":
         use = f"aigc sample {name} --n 1 --seed 7 -o sample.wav"

@@ -729,7 +729,7 @@ def _evaluate_text(found, source: str, crops: bool, seed: int, as_json: bool) ->
         typer.echo(json.dumps({**facts, "crops": other and vars(other)}))
         return
     typer.echo(f"{seen.nats:.4f} ± {seen.error:.4f} nats a character: {seen.characters:,} held-out ones of {spec.source}, {seen.protocol};")
-    typer.echo(f"counting alone (Kneser-Ney, {texts.BEFORE} tokens before): {seen.counted:.4f}")
+    typer.echo(texts.beside(seen, found.name))
     if other:
         typer.echo(f"{other.nats:.4f} ± {other.error:.4f} nats a character by nanoGPT's way: {other.protocol}")
 
@@ -809,7 +809,7 @@ def perplexity(
     text: Annotated[str, typer.Argument(help="The text, or - for what comes on the standard input.")] = "-",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Tell how well a model foretells a text: nats a character, and among how many characters, all as likely, the next one is."""
+    """Tell how well a model foretells a text, beside counting alone: nats a character, and among how many, all as likely, the next is."""
     from . import checkpoint as checkpoints, engine
     from .evaluation import texts
 
@@ -820,7 +820,8 @@ def perplexity(
         facts = {"checkpoint": found.name, "digest": found.digest, **vars(seen), "perplexity": seen.perplexity, "tokens": shown}
         typer.echo(json.dumps(facts, ensure_ascii=False))
         return
-    typer.echo(f"{seen.nats:.4f} nats a character over {seen.characters:,}: as if the next one were among {seen.perplexity:.1f} alike")
+    typer.echo(f"{seen.nats:.4f} nats a character over {seen.characters:,}: as if the next one were among {seen.perplexity:.1f} alike.")
+    typer.echo(texts.beside(seen, found.name))
 
 
 def _picture(path: Path, found):

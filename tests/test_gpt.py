@@ -190,6 +190,9 @@ def verse(run, home):
 
 def test_a_run_learns_beyond_counting(run):
     held = [p.terms["held-out nats"] for p in run[1] if "held-out nats" in p.terms]
+    counting = {p.terms["held-out counting"] for p in run[1] if "held-out counting" in p.terms}
+    assert len(counting) == 1
+    assert held[-1] < min(counting)
     assert held[-1] < held[0] - 0.05, "it began with what counting knows"
     assert held[0] < 3
     sheets = [p.sheet for p in run[1] if p.sheet is not None]
@@ -254,7 +257,11 @@ def test_the_command_line_writes_scores_and_fine_tunes(verse, aigc, home, tmp_pa
     assert (tmp_path / "a.txt").read_text().startswith("A\nB" + said["text"])
     assert said["window"] == 50
     code, out, _ = aigc("perplexity", "verse", "What say you to this", "--json")
-    assert len(json.loads(out)["tokens"]) == 19
+    said = json.loads(out)
+    assert (len(said["tokens"]), said["before"]) == (19, 1)
+    assert said["counted"] > said["nats"] > 1
+    code, out, _ = aigc("perplexity", "verse", "What say you to this")
+    assert f"\nCounting alone (Kneser-Ney, 1 tokens before): {said['counted']:.4f}.\n" in out
     code, _, err = aigc("write", "verse", "--prompt", "中")
     assert (code, err) == (2, f"aigc: prompt: the model never saw '中'; it knows {len(verse.modality.alphabet)} characters\n")
     code, _, err = aigc("export", "verse", "--format", "onnx")

@@ -11,6 +11,7 @@ from gradio_client.exceptions import AppError
 from aigc_demo.data import poems
 from aigc_demo.engine import Engine, Request
 from aigc_demo.evaluation import texts
+from aigc_demo.nets.ngrams import Ngrams
 from aigc_demo.studio.explore import Explore
 from aigc_demo.studio.write import Writing, command
 
@@ -46,6 +47,8 @@ def test_a_text_comes_piece_by_piece_as_the_engine_writes_it(writing):
     assert [p[0] for p in pieces] == [p.text for p in texts.pieces(writing.engine, request)]
     assert len(pieces) == 40
     assert all(len(p[2]) == 5 and p[1] <= p[2][0][1] for p in pieces)
+    found = texts.copied(writing.engine.warm("tiny-gpt"), "".join(p[0] for p in pieces))
+    assert (answer["copied"], answer["window"]) == (found or (None, None))
     with pytest.raises(ValueError, match="not being written any more"):
         writing.more(begun["id"])
     assert json.loads(json.dumps(command(request))) == "aigc write tiny-gpt --seed 7 --set length=40"
@@ -76,6 +79,26 @@ def test_texts_that_nobody_goes_on_with_are_given_up(writing, monkeypatch):
     with pytest.raises(ValueError, match="not being written any more"):
         writing.more(ids[0])
     assert writing.more(ids[2])["pieces"]
+
+
+def test_of_a_text_that_is_left_it_is_said_what_was_copied(writing, monkeypatch):
+    monkeypatch.setattr(texts, "copied", lambda warm, text: (0.25, len(text)))
+    id = writing.begin({**ASKED, "sampling": {"length": 1000}})["id"]
+    seen = "".join(p[0] for p in writing.more(id)["pieces"])
+    assert writing.leave(id) == {"copied": 0.25, "window": len(seen)}
+    for ask in (writing.more, writing.leave):
+        with pytest.raises(ValueError, match="not being written any more"):
+            ask(id)
+
+
+def test_a_score_stands_beside_counting(writing, monkeypatch):
+    asked = {"checkpoint": "tiny-gpt", "text": "the the the"}
+    assert writing.pasted(asked)["counted"] is None, "it keeps no counts"
+    warm = writing.engine.warm("tiny-gpt")
+    kind = warm.checkpoint.modality
+    counts = Ngrams(2, len(kind.pieces)).count(kind.tokens("the the cat " * 9))
+    monkeypatch.setattr(warm.model, "counting", counts.score)
+    assert writing.pasted(asked)["counted"] == pytest.approx(float(counts.score(kind.tokens(asked["text"])).mean()))
 
 
 @pytest.mark.parametrize("form", poems.FORMS)
@@ -117,6 +140,8 @@ def test_a_visitor_writes_stops_and_has_a_text_foretold(visit, site, toys_home, 
     page.evaluate("() => { const d = document.querySelector('[data-name=length]'); d.value = 1000; d.dispatchEvent(new Event('input')); }")
     page.evaluate(STOPPED)
     count = page.locator(".writer .token").count()
+    page.wait_for_function("() => document.querySelector('.writer .line').textContent.length > 'Stopped. '.length")
+    assert re.fullmatch(r"Stopped\. (How much was copied cannot|[\d.]+ % of its runs of 50) .+", page.inner_text(".writer .line"))
     page.wait_for_timeout(400)
     assert page.locator(".writer .token").count() == count < 1000
     page.click(".writer .paste summary")
@@ -124,6 +149,7 @@ def test_a_visitor_writes_stops_and_has_a_text_foretold(visit, site, toys_home, 
     page.click(".writer .score")
     page.wait_for_function("() => document.querySelectorAll('.writer .token').length === 10")
     assert "nats a character over 10" in page.inner_text(".writer .line")
+    assert "keeps no counts to stand beside it: `aigc evaluate tiny-gpt`" in page.inner_text(".writer .line")
     page.select_option("[name=writer]", "tiny-vae")
     page.wait_for_function("() => document.querySelector('#explore .pad').dataset.drawn?.includes('tiny-vae')")
     assert page.is_hidden(".writer")
@@ -133,9 +159,11 @@ def test_programs_write_and_have_texts_foretold(site):
     client = Client(site.url, verbose=False)
     job = client.submit("tiny-gpt", "First", 3, '{"length": 20}', api_name="/write_text")
     grown = list(job)
-    assert grown[0] == "First"
-    assert len(grown[-1]) == 25
-    assert all(b.startswith(a) for a, b in itertools.pairwise(grown))
+    assert grown[0] == {"text": "First", "copied": None, "window": None}
+    assert len(grown[-1]["text"]) == 25
+    assert all(b["text"].startswith(a["text"]) for a, b in itertools.pairwise(grown))
+    said = client.predict("tiny-gpt", "First", 3, '{"length": 80}', api_name="/write_text")
+    assert (said["window"], 0 <= said["copied"] <= 1) == (50, True)
     assert client.predict("tiny-gpt", "the the", api_name="/write_perplexity")["characters"] == 6
     for arguments, name, says in (
         (("tiny-gpt", "中", 0, "{}"), "/write_text", "never saw '中'"),

@@ -15,7 +15,7 @@ from ..data import copies
 from ..engine import Checkpoint, Engine, Request, Warm
 from ..nets.ngrams import Ngrams
 
-BEFORE = 5  # characters that the baseline counts with
+BEFORE = 5  # tokens that the baseline counts with, where the model has no counts of its own
 CROPS, BATCH = 200, 64  # of nanoGPT's way of scoring
 AT_ONCE = 16  # windows in one pass
 LONGEST = 20_000  # characters of a pasted text
@@ -28,13 +28,14 @@ class EvaluationError(ValueError):
 @dataclass(frozen=True)
 class Score:
     """Nats a character of a text with their standard error, over `characters`, by `protocol`; `counted` are those of counting alone, a
-    Kneser-Ney of the BEFORE tokens before, None where there was nothing to count."""
+    Kneser-Ney of the `before` tokens before, None where there was nothing to count."""
 
     nats: float
     error: float
     characters: int
     protocol: str
     counted: float | None = None
+    before: int = BEFORE
 
     @property
     def perplexity(self) -> float:
@@ -94,8 +95,8 @@ def crops(engine: Engine, warm: Warm, tokens: Tensor, seed: int, batches: int = 
 
 
 def pasted(engine: Engine, warm: Warm, text: str) -> tuple[Score, list[tuple[str, float]]]:
-    """The score of a text of at most LONGEST characters, and each token but the first with its probability. Raises EvaluationError, and
-    modality.BadItem for characters that the model never saw."""
+    """The score of a text of at most LONGEST characters, beside the counts that the model keeps, and each token but the first with its
+    probability. Raises EvaluationError, and modality.BadItem for characters that the model never saw."""
     if len(text) > LONGEST:
         raise EvaluationError(f"text: {len(text):,} characters, at most {LONGEST:,}")
     modality = warm.checkpoint.modality
@@ -103,9 +104,11 @@ def pasted(engine: Engine, warm: Warm, text: str) -> tuple[Score, list[tuple[str
     if len(tokens) < 2:
         raise EvaluationError("text: at least two characters are needed, as the first is foretold from nothing")
     nats = surprise(engine, warm, tokens)
-    characters = float(modality.characters[tokens[1:]].sum())
+    characters = max(float(modality.characters[tokens[1:]].sum()), 1.0)
+    counted = warm.model.counting(tokens)
+    beside = {} if counted is None else {"counted": float(counted.sum()) / characters, "before": warm.model.config.counts}
     shown = [(modality.text([t]), math.exp(-n)) for t, n in zip(tokens[1:].tolist(), nats.tolist(), strict=True)]
-    return Score(float(nats.sum()) / max(characters, 1), 0.0, int(characters), "every character once"), shown
+    return Score(float(nats.sum()) / characters, 0.0, int(characters), "every character once", **beside), shown
 
 
 class Piece(NamedTuple):
@@ -132,6 +135,13 @@ def told(copied: tuple[float, int] | None) -> str:
     if copied is None:
         return "How much was copied cannot be told: the text is short, or the checkpoint keeps no trace of what it learnt from."
     return f"{copied[0]:.1%} of its runs of {copied[1]} characters are in the text that the model was trained on."
+
+
+def beside(score: Score, name: str) -> str:
+    """What counting alone makes of the text that checkpoint `name` was scored on, in a sentence."""
+    if score.counted is None:
+        return f"{name} keeps no counts to stand beside it: `aigc evaluate {name}` counts its text, where that is here."
+    return f"Counting alone (Kneser-Ney, {score.before} tokens before): {score.counted:.4f}."
 
 
 def copied(warm: Warm, text: str) -> tuple[float, int] | None:

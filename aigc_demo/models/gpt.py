@@ -205,13 +205,18 @@ class Model(Promise):
         return self.norm(h)
 
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """In nats: "loss" a token, "nats" a character. While it learns, an answer is foretold by the counts without itself."""
+        """In nats: "loss" a token, "nats" a character, and of held-out text "counting" a character, that of the counts alone. While it
+        learns, an answer is foretold by the counts without itself."""
         x, answers = batch.x[:, :-1].clamp(min=0), batch.x[:, 1:]
         logits = self.logits(x, answers.clamp(min=0) if self.training and self.counted else None)
         loss = F.cross_entropy(logits.flatten(0, 1).float(), answers.flatten(), ignore_index=self.modality.nothing)
         there = answers >= 0
-        characters = (self.modality.characters.to(x.device)[answers.clamp(min=0)] * there).sum()
-        return loss, {"loss": loss, "nats": loss * there.sum() / characters.clamp(min=1)}
+        characters = (self.modality.characters.to(x.device)[answers.clamp(min=0)] * there).sum().clamp(min=1)
+        terms = {"loss": loss, "nats": loss * there.sum() / characters}
+        if self.ngrams is not None and not self.training:
+            alone = self.ngrams(x).flatten(0, 1)
+            terms["counting"] = F.nll_loss(alone, answers.flatten(), ignore_index=self.modality.nothing, reduction="sum") / characters
+        return loss, terms
 
     def sample(
         self, latents: Tensor, sampling: Sampling, condition: Tensor | None = None, on_step: Callable[[int], None] | None = None
@@ -235,6 +240,10 @@ class Model(Promise):
             p = logits[0].softmax(0)
             found = p.topk(min(most, len(p)))
             yield Token(int(token), float(p[token]), tuple(zip(found.indices.tolist(), found.values.tolist(), strict=True)))
+
+    def counting(self, tokens: Tensor) -> Tensor | None:
+        """-log p (T - 1,) in nats of each of tokens (T,) but the first by the counts alone; None where nothing was counted."""
+        return None if self.ngrams is None or not len(self.ngrams.grams) else self.ngrams.score(tokens.to(self.ngrams.grams.device)).cpu()
 
     def start(self, prompt: str) -> Tensor:
         """The prompt's tokens (n,), or those of what stands for none. Raises ConfigError."""

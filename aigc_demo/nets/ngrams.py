@@ -166,7 +166,7 @@ class Ngrams(nn.Module):
             first = max(0, start - self.before)
             part = tokens[first : start + SENTENCE + 1].long()[None]
             word = part[:, 1:]
-            p = torch.full(word.shape, 1 / self.vocabulary)
+            p = torch.full(word.shape, 1 / self.vocabulary, device=word.device)
             for level, at in zip(self.levels, self._places(part[:, :-1]), strict=True):
                 key = at * self.vocabulary + word
                 event = torch.searchsorted(level.events, key).clamp(max=len(level.events) - 1)

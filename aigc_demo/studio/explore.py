@@ -32,7 +32,7 @@ SCRIPTS = (
     "sliders.js",
     "link.js",
     "present.js",
-)  # then each panel's, then start.js
+)  # after those that every pad begins with; then each panel's, then start.js
 LATTICE = (9, 3)  # neighbours: columns along the first slider, rows along the second
 SPACING = 0.75  # standard deviations between neighbours
 LARGEST_SHEET = 256  # samples
@@ -362,7 +362,7 @@ def _page(others: Iterable[str]) -> tuple[str, str]:
         f"{(ASSETS / 'panels' / f'{id}.html').read_text('utf-8')}</section>\n"
         for id in ("sliders", *others)
     )
-    scripts = [(ASSETS / name).read_text("utf-8") for name in SCRIPTS]
+    scripts = [widgets.script("'use strict';\nconst words = props.words;", "pad.js", *(f"explore/{name}" for name in SCRIPTS))]
     scripts += [f"{{\n{(ASSETS / 'panels' / f'{id}.js').read_text('utf-8')}}}\n" for id in others]
     scripts += [(ASSETS / "start.js").read_text("utf-8")]
     return (ASSETS / "explore.html").read_text("utf-8").replace("<!-- panels -->", markup), "".join(scripts)

@@ -77,27 +77,39 @@ class Writing:
         """The next pieces of a text, each with its probability and the likeliest ones; at its end how much of it was copied."""
         if str(id) not in self._open:
             raise ConfigError("this text is not being written any more: write it anew")
-        request, written, so_far = self._open[str(id)]
+        _, written, so_far = self._open[str(id)]
         until, pieces = time.monotonic() + AT_ONCE, []
         while time.monotonic() < until:
             piece = next(written, None)
             if piece is None:
-                self._open.pop(str(id), None)
-                copied = texts.copied(self.engine.warm(request.checkpoint), "".join(so_far))
-                return {"pieces": pieces, "over": True, "copied": copied and copied[0], "window": copied and copied[1]}
+                return {"pieces": pieces, "over": True, **self.leave(id)}
             so_far.append(piece.text)
             pieces.append([piece.text, round(piece.p, 4), [[text, round(p, 4)] for text, p in piece.likeliest]])
         return {"pieces": pieces, "over": False}
 
+    def leave(self, id: Any) -> dict[str, Any]:
+        """Gives up a text that is being written, and says how much of what there is of it was copied."""
+        if str(id) not in self._open:
+            raise ConfigError("this text is not being written any more: write it anew")
+        request, _, so_far = self._open.pop(str(id))
+        return self.copied(request, "".join(so_far))
+
+    def copied(self, request: Request, text: str) -> dict[str, Any]:
+        """The share of the runs of `window` characters of a text that were copied; None of both where that cannot be told."""
+        found = texts.copied(self.engine.warm(request.checkpoint), text)
+        return {"copied": found and found[0], "window": found and found[1]}
+
     def pasted(self, asked: Any) -> dict[str, Any]:
-        """How well the checkpoint foretells asked["text"]: nats a character, the perplexity, and each token with its probability."""
+        """How well the checkpoint foretells asked["text"]: nats a character, beside those of counting the `before` tokens before alone,
+        where the model keeps counts; the perplexity, and each token with its probability."""
         if not isinstance(asked, dict):
             raise ConfigError("the request is not one that this page sends")
         self.about(str(asked.get("checkpoint")))
         warm = self.engine.warm(str(asked.get("checkpoint")))
         score, shown = texts.pasted(self.engine, warm, str(asked.get("text", "")))
         pieces = [[text, round(p, 4), []] for text, p in shown]
-        return {"nats": score.nats, "perplexity": score.perplexity, "characters": score.characters, "pieces": pieces}
+        facts = {k: getattr(score, k) for k in ("nats", "perplexity", "characters", "counted", "before")}
+        return {**facts, "pieces": pieces}
 
 
 def _from(first: texts.Piece | None, rest: Iterator[texts.Piece]) -> Iterator[texts.Piece]:
@@ -128,16 +140,17 @@ def part(explore: Explore) -> None:
     gr.HTML(
         {},
         html_template=(folder / "write.html").read_text("utf-8"),
-        js_on_load=widgets.script(f"const words = {json.dumps(words.of('write'))};", "write/write.js"),
+        js_on_load=widgets.script(f"const words = {json.dumps(words.of('write'))};", "pad.js", "write/write.js"),
         apply_default_css=False,
-        server_functions=[widgets.answering(f) for f in (shelf, writing.about, writing.begin, writing.more, writing.pasted)],
+        server_functions=[widgets.answering(f) for f in (shelf, writing.about, writing.begin, writing.more, writing.leave, writing.pasted)],
         container=False,
         padding=False,
         elem_id="write",
     )
 
-    def write_text(checkpoint: str, prompt: str = "", seed: int = 0, settings: str = "{}") -> Iterator[str]:
-        """Write a text; it comes as it grows, the prompt first (`aigc write`).
+    def write_text(checkpoint: str, prompt: str = "", seed: int = 0, settings: str = "{}") -> Iterator[dict]:
+        """Write a text (`aigc write`): {"text", "copied", "window"} as it grows, the prompt first. With the last comes the share of its
+        runs of `window` characters that were in the text that the model was trained on, where that can be told.
 
         Args:
             checkpoint: the name of one that writes, as explore_list gives it.
@@ -153,14 +166,13 @@ def part(explore: Explore) -> None:
                 sampling = None
             if not isinstance(sampling, dict):
                 raise ConfigError(f"settings: {settings[:60]!r} is not a JSON object")
-            return texts.pieces(
-                explore.engine, writing.request({"checkpoint": checkpoint, "seed": seed, "sampling": {**sampling, "prompt": prompt}})
-            )
+            return writing.request({"checkpoint": checkpoint, "seed": seed, "sampling": {**sampling, "prompt": prompt}})
 
-        yield from _grown(prompt, widgets.told(asked))
+        yield from _grown(writing, widgets.told(asked))
 
-    def write_poem(checkpoint: str, title: str, form: str = "五绝", line: str = "", seed: int = 0) -> Iterator[str]:
-        """Write a Tang poem; it comes as it grows, its heading first.
+    def write_poem(checkpoint: str, title: str, form: str = "五绝", line: str = "", seed: int = 0) -> Iterator[dict]:
+        """Write a Tang poem: {"text", "copied", "window"} as it grows, its heading first; with the last comes what was copied, as of
+        write_text.
 
         Args:
             checkpoint: the name of one that learnt from Tang poems, such as tang-gpt.
@@ -170,15 +182,12 @@ def part(explore: Explore) -> None:
             seed: the same seed writes the same poem.
         """
 
-        def asked():
-            request = writing.request({"checkpoint": checkpoint, "seed": seed, "title": title, "form": form, "line": line})
-            return request, texts.pieces(explore.engine, request)
-
-        request, written = widgets.told(asked)
-        yield from _grown(request.sampling["prompt"], written)
+        asked = {"checkpoint": checkpoint, "seed": seed, "title": title, "form": form, "line": line}
+        yield from _grown(writing, widgets.told(writing.request, asked))
 
     def write_perplexity(checkpoint: str, text: str) -> dict:
-        """How well a model foretells a text (`aigc perplexity`): nats a character, perplexity, and each token with its probability.
+        """How well a model foretells a text (`aigc perplexity`): nats a character, beside those of counting alone where it keeps counts,
+        the perplexity, and each token with its probability.
 
         Args:
             checkpoint: the name of one that writes.
@@ -190,10 +199,15 @@ def part(explore: Explore) -> None:
         gr.api(function, api_name=function.__name__)
 
 
-def _grown(begun: str, written: Iterator[texts.Piece]) -> Iterator[str]:
+def _grown(writing: Writing, request: Request) -> Iterator[dict[str, Any]]:
+    """The text of a request with what begins it, as it grows, and at its end how much of what was written is copied."""
+    written = texts.pieces(writing.engine, request)
     piece = widgets.told(next, written, None)  # what cannot be written is said before anything is shown
-    yield begun
+    begun, text = request.sampling.get("prompt", ""), ""
+    nothing = {"copied": None, "window": None}
+    yield {"text": begun, **nothing}
     while piece is not None:
-        begun += piece.text
-        yield begun
+        text += piece.text
+        yield {"text": begun + text, **nothing}
         piece = widgets.told(next, written, None)
+    yield {"text": begun + text, **widgets.told(writing.copied, request, text)}

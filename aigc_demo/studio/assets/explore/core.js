@@ -1,4 +1,3 @@
-'use strict';
 // The pad: state in, picture out. These files are joined in the order that explore.py names, then each panel's, then start.js, and run as one
 // function with Gradio's `element`, `props`, `server`, `trigger` and `watch`. The template is static and every text goes through textContent:
 // nothing that a checkpoint or a visitor says becomes markup.
@@ -20,37 +19,12 @@
 // state, to send), await setState(next) (hero, sliders, numbers, class, sampling, seed and, where it differs, checkpoint to a given state),
 // paint(canvas, picture) and decode(picture), channel(ask, done) (a function that asks with the newest payload only), complain(sentence),
 // slider(...), say(word, values), chosen() (the panel shown), $ (in the pad) and make(tag, properties, ...children).
-const pad = element.querySelector('.pad');
-const $ = (selector) => pad.querySelector(selector);
-const lang = (() => {
-  const own = (navigator.language || 'en').toLowerCase();
-  return !own.startsWith('zh') ? 'en' : /tw|hk|mo|hant/.test(own) ? 'zh-Hant' : 'zh-Hans';
-})();
-const say = (key, values = {}) => {
-  const word = props.words[key];
-  let text = word ? word[lang] || word.en : key;
-  for (const [name, value] of Object.entries(values)) text = text.replace(`{${name}}`, () => value);
-  return text;
-};
-const make = (tag, properties = {}, ...children) => {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-};
 const session = Math.random().toString(36).slice(2) + Date.now().toString(36);
-const kept = (key, otherwise) => { try { return JSON.parse(localStorage.getItem(key)) ?? otherwise; } catch { return otherwise; } };
-const keep = (key, value) => { try { localStorage.setItem(key, JSON.stringify(value)); } catch { /* a full or forbidden store forgets */ } };
-const remembered = () => kept('aigc.opened', []);
 
 let about = null;    // what the server says of the checkpoint
 let state = null;    // what is asked for: checkpoint, seed, sliders, numbers, label, sampling
 let shown = null;    // the state that the canvas shows
 let notice = null;   // what is to be said as long as it shows one state: { of, sentence }
-
-function complain(sentence) {
-  $('.line').textContent = sentence || '';
-  $('.line').classList.toggle('bad', Boolean(sentence));
-}
 
 // -- asking, newest wins
 

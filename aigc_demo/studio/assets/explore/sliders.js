@@ -27,7 +27,7 @@ function slider(label, value, low, high, step, attributes, changed, axis) {  // 
 // names and what is kept first: this browser's own, by the checkpoint's content
 
 const own = () => ({ names: {}, kept: [], ...kept(`aigc.names.${about.digest}`, {}) });
-const found = (k, name = about.names[k]) => (props.words[`name.${name}`] ? say(`name.${name}`) : name || say('direction', { k: k + 1 }));
+const found = (k, name = about.names[k]) => (words[`name.${name}`] ? say(`name.${name}`) : name || say('direction', { k: k + 1 }));
 const called = (k) => own().names[k] || found(k);
 const order = () => {
   const first = own().kept.filter((k) => k < about.effects.length);

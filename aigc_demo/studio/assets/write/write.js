@@ -1,22 +1,10 @@
 // Explore for texts. The checkpoint is chosen in either part of the tab: the part that cannot show it hands it over by an event of the page.
 // Every text goes through textContent.
-const pad = element.querySelector('.writer');
-const $ = (selector) => pad.querySelector(selector);
-const make = (tag, properties = {}, ...children) => {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-};
 const pictures = () => document.querySelector('#explore .pad');
-const remembered = () => { try { return JSON.parse(localStorage.getItem('aigc.opened')) ?? []; } catch { return []; } };
 const MANY = { top_k: 200, length: 1000 };   // where a slider ends though the setting goes on
 const PAGE = 400;                            // tokens that a text has where nobody says how many
 let about = null, writing = 0;               // the number of the text that is being written; another one ends it
-
-function complain(sentence) {
-  $('.line').textContent = sentence || '';
-  $('.line').classList.toggle('bad', Boolean(sentence));
-}
+let written = null;                          // its name at the server, until it is over
 
 async function ask(what, payload) {
   let answer;
@@ -63,12 +51,15 @@ function asked() {
   return { checkpoint: about.name, seed, sampling, ...poem };
 }
 
+const told = ({ copied, window }) => (copied === null ? say('untraced') : say('copied', { share: (100 * copied).toFixed(1), window }));
+
 async function write() {
   const number = ++writing;
   complain('');
   $('.stop').disabled = false;
   const begun = await ask('begin', asked());
   if (number !== writing || begun.error) { if (number === writing) $('.stop').disabled = true; return; }
+  written = begun.id;
   show(begun.prompt, []);
   $('.code code').textContent = begun.command;
   for (;;) {
@@ -79,17 +70,22 @@ async function write() {
     $('.written').append(...answer.pieces.map(token));
     if (below) sheet.scrollTop = sheet.scrollHeight;
     if (!answer.over) continue;
-    $('.line').textContent = answer.copied === null ? say('untraced') : say('copied', { share: (100 * answer.copied).toFixed(1), window: answer.window });
+    written = null;
+    $('.line').textContent = told(answer);
     break;
   }
   $('.stop').disabled = true;
   pad.dataset.over = number;
 }
 
-function stop() {
-  writing += 1;
+async function stop() {
+  const number = ++writing, id = written;
+  written = null;
   $('.stop').disabled = true;
   $('.line').textContent = say('stopped');
+  if (!id) return;
+  const answer = await server.leave(id).catch(() => ({ error: '' }));
+  if (number === writing && 'copied' in answer) $('.line').textContent = `${say('stopped')} ${told(answer)}`;
 }
 
 async function score() {
@@ -99,7 +95,8 @@ async function score() {
   if (answer.error) return;
   complain('');
   show([...text][0] ?? '', answer.pieces);
-  $('.line').textContent = say('scored', { nats: answer.nats.toFixed(3), perplexity: answer.perplexity.toFixed(1), count: answer.characters });
+  const beside = answer.counted === null ? say('uncounted', { name: about.name }) : say('counted', { before: answer.before, nats: answer.counted.toFixed(3) });
+  $('.line').textContent = `${say('scored', { nats: answer.nats.toFixed(3), perplexity: answer.perplexity.toFixed(1), count: answer.characters })} ${beside}`;
 }
 
 // -- a checkpoint
