@@ -1,4 +1,4 @@
-"""A GPT as nanoGPT has it (LayerNorm, GELU, learnt positions) in the plain loop of its kind: what text.py trains ours beside."""
+"""A GPT as nanoGPT has it (LayerNorm, GELU, learnt positions) in the plain loop of its kind: what ours is trained beside."""
 
 from __future__ import annotations
 
@@ -34,26 +34,35 @@ class GPT(nn.Module):
         self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(depth)))
         self.norm, self.head = nn.LayerNorm(width, bias=False), nn.Linear(width, vocabulary, bias=False)
         self.head.weight = self.embed.weight
+        for name, p in self.named_parameters():
+            if p.dim() == 2:
+                nn.init.normal_(p, std=0.02 * (2 * depth) ** -0.5 if name.endswith(("out.weight", "dense.2.weight")) else 0.02)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.norm(self.blocks(self.embed(x) + self.place.weight[: x.shape[1]])))
 
 
-def loop(text: Tensor, vocabulary: int, context: int, width: int, depth: int, heads: int, batch: int) -> Callable[[int], int]:
-    """A function that takes so many training steps on a text (T,), batches drawn anywhere in it, and says how many tokens they were."""
-    model = GPT(vocabulary, context, width, depth, heads)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.1, fused=True)
+class Loop:
+    """Training steps of a network on a text (T,): batches drawn anywhere in it, AdamW with nanoGPT's settings at the rate of the step."""
 
-    def go(steps: int) -> int:
+    def __init__(self, model: nn.Module, text: Tensor, context: int, batch: int, rate: Callable[[int], float] = lambda step: 1e-3):
+        self.model, self.text, self.context, self.batch, self.rate, self.step = model, text, context, batch, rate, 0
+        matrices, others = ([p for p in model.parameters() if (p.dim() == 2) is wide] for wide in (True, False))
+        groups = [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=rate(0), betas=(0.9, 0.99), fused=True)
+
+    def __call__(self, steps: int) -> int:
+        """Takes so many steps, and says how many tokens they were."""
         for _ in range(steps):
-            starts = torch.randint(len(text) - context, (batch,)).tolist()
-            x = torch.stack([text[i : i + context].long() for i in starts])
-            y = torch.stack([text[i + 1 : i + context + 1].long() for i in starts])
-            loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
-            optimizer.zero_grad(set_to_none=True)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate(self.step)
+            starts = torch.randint(len(self.text) - self.context, (self.batch,)).tolist()
+            x = torch.stack([self.text[i : i + self.context].long() for i in starts])
+            y = torch.stack([self.text[i + 1 : i + self.context + 1].long() for i in starts])
+            loss = F.cross_entropy(self.model(x).flatten(0, 1), y.flatten())
+            self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-        return steps * batch * context
-
-    return go
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            self.optimizer.step()
+            self.step += 1
+        return steps * self.batch * self.context

@@ -28,6 +28,7 @@ TITLES = {
     "directions": "Sliders that change one thing each",
     "gaussians": "25 Gaussians: does a generator leave some out?",
     "text": "Texts: foretold, written, in form",
+    "shakespeare": "Tiny Shakespeare in five minutes, beside nanoGPT's recipe",
     "stacked": "Stacked MNIST: which of 1,000 combinations does a generator leave out?",
     "likelihood": "How likely a VAE finds digits that it has not seen",
     "sound": "Does it say what it was asked to?",
