@@ -724,7 +724,7 @@ def test_a_set_and_a_kind_of_model_go_together(visit):
 def test_points_are_drawn_by_hand(visit):
     """By the pointer and by the keys; then they are the set in view, and a model of points is offered."""
     page = in_train(visit())
-    unfold(page, "Use my own pictures, sounds or texts")
+    unfold(page, "Use my own data")
     canvas, use = page.locator(".sketch canvas"), page.get_by_role("button", name="Use these points")
     canvas.scroll_into_view_if_needed()
     assert use.is_disabled()
@@ -749,7 +749,7 @@ def test_points_are_drawn_by_hand(visit):
 def test_pictures_of_ones_own(visit, site, tmp_path):
     """A file that is no zip, then a zip with damage and a name that would be markup, up to the chips that show that name."""
     page = in_train(visit())
-    unfold(page, "Use my own pictures, sounds or texts")
+    unfold(page, "Use my own data")
     drop = page.locator("#train-upload input[type=file]")
     (tmp_path / "no.zip").write_bytes(b"I am no zip\n")
     drop.set_input_files(tmp_path / "no.zip")
@@ -864,7 +864,7 @@ def test_axe_finds_nothing_of_ours(visit, scheme):
     page.locator("[data-number]").first.wait_for()
     assert faults(page) == []
     in_train(page)
-    for title in ("Use my own pictures, sounds or texts", "More settings", "All settings", "The command that does the same"):
+    for title in ("Use my own data", "More settings", "All settings", "The command that does the same"):
         unfold(page, title)
     page.get_by_label("train.marks").wait_for()
     assert faults(page) == []

@@ -186,7 +186,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
         with gr.Column(scale=4, min_width=300, elem_classes="asks"):
             source = gr.Dropdown(train.sources(), value="digits", label=t("train.data"), elem_id="train-data")
             with gr.Accordion(t("train.own"), open=False, elem_classes="fold"):
-                upload = gr.File(label=t("train.zip"), file_types=UPLOADS, type="filepath", height=110, elem_id="train-upload")
+                upload = gr.File(label=t("train.zip"), file_types=UPLOADS, type="filepath", height=130, elem_id="train-upload")
                 sketch = gr.HTML(
                     {},
                     html_template=(widgets.ASSETS / "sketch.html").read_text("utf-8"),
