@@ -54,8 +54,9 @@ class Loop:
     def __call__(self, steps: int) -> int:
         """Takes so many steps, and says how many tokens they were."""
         for _ in range(steps):
+            rate = self.rate(self.step)
             for group in self.optimizer.param_groups:
-                group["lr"] = self.rate(self.step)
+                group["lr"] = rate
             starts = torch.randint(len(self.text) - self.context, (self.batch,)).tolist()
             x = torch.stack([self.text[i : i + self.context].long() for i in starts])
             y = torch.stack([self.text[i + 1 : i + self.context + 1].long() for i in starts])

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from aigc_demo.data import points, scenes
-from benchmarks import directions, explore, gaussians, report, stacked, tables, words
+from benchmarks import directions, explore, gaussians, plain_gpt, report, stacked, tables, words
 
 KEPT = json.loads(report.RESULTS.read_text("utf-8")) if report.RESULTS.exists() else {}
 ROWS = [pytest.param(row, id=f"{name}: {row['name']}") for name, result in KEPT.items() for row in result["rows"]]
@@ -216,3 +216,35 @@ def test_what_pictures_show_is_told_by_property_beside_its_target():
     assert found["true: size"]["holds"] is None
     pictures[:20] = pictures[20:]
     assert words.rows("half", pictures, asked, words.TARGETS)[0]["holds"] is False
+
+
+def test_what_a_long_benchmark_has_finished_is_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("AIGC_HOME", str(tmp_path))
+    made = []
+
+    def make(*asked):
+        made.append(asked)
+        return {"sum": sum(asked)}
+
+    assert [report.kept(make, 1, 2), report.kept(make, 1, 2), report.kept(make, 2, 2)] == [{"sum": 3}, {"sum": 3}, {"sum": 4}]
+    assert made == [(1, 2), (2, 2)]
+
+
+def test_the_plain_gpt_learns_at_the_rate_of_each_step():
+    torch.manual_seed(0)
+    text, rates = torch.arange(400) % 5, []
+
+    def rate(step):
+        rates.append(step)
+        return 1e-2
+
+    loop = plain_gpt.Loop(plain_gpt.GPT(5, 8, 16, 1, 2), text, 8, 4, rate)
+    x, y = text[None, :8], text[1:9]
+
+    def nats():
+        return float(torch.nn.functional.cross_entropy(loop.model(x)[0], y).detach())
+
+    first = nats()
+    assert loop(60) == 60 * 4 * 8
+    assert rates == [0, *range(60)]
+    assert nats() < 0.5 * first
