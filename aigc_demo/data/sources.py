@@ -76,7 +76,6 @@ _BUILT_IN = (
             "two small red circles left of a big blue square",
             "大蓝方块左边有两个小红圆",
             "three big yellow triangles",
-            "a small black square above three small green circles",
         ),
     ),
     Source(

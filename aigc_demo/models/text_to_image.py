@@ -95,11 +95,11 @@ class Model(Promise):
     draft: ClassVar = {"steps": 4, "method": "euler"}
     presets: ClassVar = {
         "cpu": {
-            "about": "scenes that a sentence describes, in English or Chinese; some minutes on a core",
+            "about": "scenes that a sentence describes, in English or Chinese; twenty minutes on a core",
             "model": {"width": 96, "depth": 4, "heads": 4, "patch": 4},
             "data": {"source": "scenes"},
             "train": {"lr": 2e-3, "beta2": 0.99, "batch": 16, "warmup": 200, "decay": "cosine", "clip": 1.0}
-            | {"budget": 3600, "unit": "steps", "marks": 3, "weights": "float16"},
+            | {"budget": 11000, "unit": "steps", "marks": 4, "weights": "float16"},
             "size": 32,
         },
         "gpu": {

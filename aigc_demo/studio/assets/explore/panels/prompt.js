@@ -24,7 +24,7 @@ const between = channel((p) => server.prompt_between(p), (answer, p) => {
   complain('');
   $('.prompt-way').replaceChildren(...answer.items.map((item) => {
     const { mix } = item.state.sampling;
-    return cell(item, `${Math.round(100 * mix)} %`, () => setState(taken({ toward: p.toward, mix })));
+    return cell(item, `${Math.round(100 * mix)}%`, () => setState(taken({ toward: p.toward, mix })));
   }));
 });
 
