@@ -84,15 +84,6 @@ def code(family: str) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in rooms)).hexdigest()
 
 
-def kept(make: Callable[..., Any], run: Run, *arguments: Any) -> Any:
-    """`make(run, *arguments)` as JSON, from the cache where the same code made it before: an hour's work goes on where it was cut."""
-    key = hashlib.sha256(f"{code(run.family)} {make.__name__} {run.model_dump_json()} {arguments}".encode()).hexdigest()[:24]
-    cache = files.home() / "cache" / "health" / f"{key}.json"
-    if not cache.exists():
-        files.write_whole(cache, json.dumps(make(run, *arguments)).encode())
-    return json.loads(cache.read_bytes())
-
-
 def trained(run: Run) -> list[dict[str, Any]]:
     """Trains `run`; gives the lines of its log."""
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +98,7 @@ def trained(run: Run) -> list[dict[str, Any]]:
 def verdicts(run: Run) -> list[tuple[int, str]]:
     """Each word that the health of `run` said, with the step at which it was first read, mark by mark as the page does."""
     said: list[tuple[int, str]] = []
-    points = kept(trained, run)
+    points = report.kept(trained, run, by=code(run.family))
     for n, point in enumerate(points, 1):
         word = health.verdict(points[:n]).word if health.marks([point]) else said[-1][1]
         if not said or said[-1][1] != word:
@@ -180,7 +171,8 @@ def main() -> None:
         false = sum(first_alarm(said)[1] != "" for said in found)
         rows.append(report.row(f"{preset}, as shipped: false alarms", false, f"of {len(seeds)} runs", "<= 0"))
     for preset in ("gan:mlp", "gan:dcgan", "vae:conv"):
-        share = kept(cost, planned(preset, SEEDS[0], SMALLER.get(preset, {})), 3 if asked.quick else 9)
+        run = planned(preset, SEEDS[0], SMALLER.get(preset, {}))
+        share = report.kept(cost, run, 3 if asked.quick else 9, by=code(run.family))
         rows.append(report.row(f"{preset}: measuring and keeping, of one minute's training", share, "%", "<= 3"))
     if asked.save:
         RUNS.write_text("[\n" + ",\n".join(json.dumps(run) for run in told) + "\n]\n")

@@ -70,11 +70,13 @@ def holds(value: float, target: str) -> bool | None:
     return COMPARE[sign](value, float(bound))
 
 
-def kept(make: Callable[..., Any], *arguments: Any) -> Any:
-    """`make(*arguments)` as JSON, from the cache where this commit made it before: a benchmark of half an hour goes on where it was cut."""
+def kept(make: Callable[..., Any], *arguments: Any, by: str = "") -> Any:
+    """`make(*arguments)` as JSON, from the cache where the same code made it before: a benchmark of half an hour goes on where it was cut.
+
+    `by` is the hash of that code; without it this commit's is told from another's."""
     from aigc_demo import files
 
-    key = hashlib.sha256(f"{commit()} {make.__name__} {arguments}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(f"{by or commit()} {make.__name__} {arguments}".encode()).hexdigest()[:24]
     cache = files.home() / "cache" / "benchmarks" / f"{key}.json"
     if not cache.exists():
         files.write_whole(cache, json.dumps(make(*arguments)).encode())

@@ -228,6 +228,8 @@ def test_what_a_long_benchmark_has_finished_is_kept(monkeypatch, tmp_path):
 
     assert [report.kept(make, 1, 2), report.kept(make, 1, 2), report.kept(make, 2, 2)] == [{"sum": 3}, {"sum": 3}, {"sum": 4}]
     assert made == [(1, 2), (2, 2)]
+    assert [report.kept(make, 1, 2, by=code)["sum"] for code in ("a", "a", "b")] == [3, 3, 3]
+    assert made == [(1, 2), (2, 2), (1, 2), (1, 2)]
 
 
 def test_the_plain_gpt_learns_at_the_rate_of_each_step():
