@@ -132,11 +132,11 @@ def test_a_visitor_writes_stops_and_has_a_text_foretold(visit, site, toys_home, 
     assert [s[0] for s in seen] == [p.text for p in texts.pieces(Engine(), request)]
     page.locator(".writer .token", has_text=re.compile(r"\w")).first.hover()
     assert page.locator(".writer .likeliest div").count() == 5
-    page.fill("[name=prompt]", "<b>First</b>:")
+    page.fill(".writer [name=prompt]", "<b>First</b>:")
     page.click(".writer .go")
     page.wait_for_function("() => document.querySelector('.writer .line').classList.contains('bad')")
     assert "never saw '/', '<', '>'" in page.inner_text(".writer .line") or "never saw" in page.inner_text(".writer .line")
-    page.fill("[name=prompt]", "First")
+    page.fill(".writer [name=prompt]", "First")
     page.evaluate("() => { const d = document.querySelector('[data-name=length]'); d.value = 1000; d.dispatchEvent(new Event('input')); }")
     page.evaluate(STOPPED)
     count = page.locator(".writer .token").count()
