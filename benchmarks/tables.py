@@ -32,6 +32,7 @@ TITLES = {
     "stacked": "Stacked MNIST: which of 1,000 combinations does a generator leave out?",
     "likelihood": "How likely a VAE finds digits that it has not seen",
     "sound": "Does it say what it was asked to?",
+    "words": "Does a picture show what its caption asks for?",
     "inversion": "Back from a picture: a real digit to its latent",
 }
 
