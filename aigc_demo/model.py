@@ -243,6 +243,7 @@ def memory(run: Run, of: Modality) -> int | None:
         return x
 
     most, owned = 0, 0
+    of = replace(of)  # what it keeps for later is to have no memory either
     try:
         with FakeTensorMode(), torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
             model = build(run, of, 10)

@@ -420,6 +420,7 @@ def test_every_picture_that_leaves_says_what_made_it(client, endpoint, arguments
 def test_the_pictures_own_functions_answer_junk_with_a_sentence(pad, site, payload):
     own = {"shelf", "open", "live", "strip", "travels", "neighbours", "numbers", "link", "arrive", "save", "command"}
     views = {"map_tile", "map_place", "map_data", "invert", "invert_progress", "pair", "pair_marks", "export_file", "edit"}
+    views |= {"prompt_several", "prompt_between", "prompt_stages"}
     views |= {"restore", "restore_kinds", "walk_frames", "walk_at", "walk_along", "walk_sum", "walk_mix", "walk_film"}
     assert set(pad.functions) == own | views
     for function in pad.functions:

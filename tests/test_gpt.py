@@ -90,14 +90,22 @@ def test_no_token_sees_what_follows_it(changes):
 
 
 def test_position_is_told_by_distance_alone():
-    x = torch.randn(1, 1, 6, 8)
+    x = torch.randn(1, 6, 1, 1, 8)
 
     def score(first):
-        turned = fused.turned(x, *(part[first : first + 6] for part in gpt.turns(8, x.device)))
-        return turned @ turned.transpose(2, 3)
+        turned = fused.turned(x, *gpt.turns(8, first, 6, x.device)).view(6, 8)
+        return turned @ turned.T
 
     torch.testing.assert_close(score(0), score(7), atol=1e-4, rtol=1e-4)
-    assert (score(0) - x @ x.transpose(2, 3)).abs().max() > 0.1
+    assert (score(0) - x.view(6, 8) @ x.view(6, 8).T).abs().max() > 0.1
+
+
+def test_what_a_run_would_take_is_told_without_a_trace_on_those_that_follow():
+    run, made, x = model.plan("gpt:tiny"), built(), tokens(16)[None]
+    assert model.memory(run, KIND) > 0
+    logits = made.logits(x)
+    assert model.memory(run, KIND) > 0
+    assert torch.equal(made.logits(x), logits)
 
 
 def test_what_is_written_with_a_cache_is_what_the_whole_would_give():

@@ -7,7 +7,6 @@ With `counts` its logits are added to the log-probability that counting the text
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import ClassVar, Literal, NamedTuple
 
@@ -77,13 +76,11 @@ class Cache:
         return keys[:, :, : new.stop], values[:, :, : new.stop]
 
 
-@functools.lru_cache(16)
-@torch.inference_mode(False)  # a training may use them later
-def turns(width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """For each of LONGEST positions the cosines and sines (LONGEST, width) of its angles, as fused.turned takes them."""
+def turns(width: int, first: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """For each of `count` positions from `first` on the cosines and sines (count, 1, 1, width) of its angles, for fused.turned."""
     speed = 10_000 ** -(torch.arange(width // 2, device=device) / (width // 2))
-    angle = torch.arange(LONGEST, device=device)[:, None] * speed
-    return torch.cat([angle.cos(), angle.cos()], 1), torch.cat([-angle.sin(), angle.sin()], 1)
+    angle = torch.arange(first, first + count, device=device)[:, None, None, None] * speed
+    return torch.cat([angle.cos(), angle.cos()], 3), torch.cat([-angle.sin(), angle.sin()], 3)
 
 
 class Block(nn.Module):
@@ -197,7 +194,7 @@ class Model(Promise):
     def _read(self, x: Tensor, cache: Cache | None = None) -> Tensor:
         """Tokens x (B, T) -> h (B, T, W). With a `cache` they go on from what it holds, one at a time once it holds any."""
         h, first = self.embed(x), cache.length if cache else 0
-        turn = tuple(part[first : first + x.shape[1], None, None] for part in turns(self.config.width // self.config.heads, x.device))
+        turn = turns(self.config.width // self.config.heads, first, x.shape[1], x.device)
         for block in self.blocks:
             h = block(h, turn, cache)
         if cache:
