@@ -348,7 +348,7 @@ def card(manifest: Manifest, size: int) -> str:
     if kind == "audio":
         use = f"aigc sample {name} --n 1 --seed 7 -o sample.wav"
         limits = "it makes no other sound, and what is heard of it was never played or said by anybody, whoever it sounds like."
-    reads = kind == "image" and "prompt" in family(run.family).Sampling.model_fields
+    reads = family(run.family).reads
     if reads:
         use = f"aigc draw {name} 'A CAPTION SUCH AS IT LEARNT FROM' --seed 7 -o drawn.png"
     terms = "\n".join(f"| {name} | {value:.4f} |" for name, value in training.terms.items() if math.isfinite(value))

@@ -466,7 +466,7 @@ def sample(
 ) -> None:
     """Draw samples from a checkpoint."""
     from . import checkpoint as checkpoints, engine, files
-    from .config import ConfigError, parse
+    from .config import ConfigError
 
     if recipe is not None:
         _again(recipe, checkpoint, out, as_json)
@@ -481,10 +481,7 @@ def sample(
     moves = {k - 1: v for k, v in _pairs("--slider", slider)}
     where = tuple(_numbers("--place", place, float)) if place else None
     kind = engine.Engine(device="cpu")
-    sampling = {}
-    for change in set or []:
-        field, _, value = change.partition("=")
-        sampling[field] = parse(kind.warm(found).model.Sampling, field, value, "sampling.")
+    sampling = _sampling(kind, found, set)
     requests = [
         engine.Request(
             found.name,
@@ -748,14 +745,10 @@ def write(
 ) -> None:
     """Write a text, token by token, and say how much of it was copied from what the model learnt from."""
     from . import checkpoint as checkpoints, engine, files
-    from .config import parse
     from .evaluation import texts
 
     found, kind = checkpoints.find(checkpoint, anywhere=True), engine.Engine(device="cpu")
-    sampling = {"prompt": prompt.replace("\\n", "\n")}
-    for change in set or []:
-        field, _, value = change.partition("=")
-        sampling[field] = parse(kind.warm(found).model.Sampling, field, value, "sampling.")
+    sampling = {"prompt": prompt.replace("\\n", "\n"), **_sampling(kind, found, set)}
     request = engine.Request(found.name, seed, index, sampling=sampling)
     text = ""
     for piece in texts.pieces(kind, request, found):
@@ -787,17 +780,14 @@ def draw(
 ) -> None:
     """Draw pictures from words."""
     from . import checkpoint as checkpoints, engine, files
-    from .config import ConfigError, parse
+    from .config import ConfigError
     from .exploration import prompts as ways
 
     if out.suffix.lower() != ".png":
         raise ConfigError(f"--out: {out} is not a .png")
     found, kind = checkpoints.find(checkpoint, anywhere=True), engine.Engine(device="cpu")
     ways.reads(kind, found)
-    sampling = {}
-    for change in set or []:
-        field, _, value = change.partition("=")
-        sampling[field] = parse(kind.warm(found).model.Sampling, field, value, "sampling.")
+    sampling = _sampling(kind, found, set)
     files.write_whole(out, ways.sheet(kind, engine.Request(found.name, seed, sampling=sampling), prompts, toward, stops, found))
     facts = {"out": str(out), "checkpoint": found.name, "digest": found.digest, "seed": seed, "prompts": prompts, "sampling": sampling}
     typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{'; '.join(prompts)}{' → ' + toward if toward else ''}: {out}")
@@ -822,6 +812,14 @@ def perplexity(
         return
     typer.echo(f"{seen.nats:.4f} nats a character over {seen.characters:,}: as if the next one were among {seen.perplexity:.1f} alike.")
     typer.echo(texts.beside(seen, found.name))
+
+
+def _sampling(kind, found, settings: list[str] | None) -> dict[str, Any]:
+    """What --set says of a checkpoint's sampling, by the setting's name. Raises ConfigError."""
+    from .config import parse
+
+    pairs = (setting.partition("=") for setting in settings or [])
+    return {field: parse(kind.warm(found).model.Sampling, field, value, "sampling.") for field, _, value in pairs}
 
 
 def _picture(path: Path, found):

@@ -36,7 +36,8 @@ class Model(nn.Module):
     `monitor` names the loss term that falls with quality on held-out items, or is None where no loss does (a GAN's). `draft` holds sampling
     settings that are good enough where directions are sought among a thousand samples. `levels` are the sizes of the parts of a flat latent
     whose layers enter the network one after another, coarse first; () where it enters at once.
-    `smooth` says whether a small move of a latent is a small change of what is drawn: without it there are no directions."""
+    `smooth` says whether a small move of a latent is a small change of what is drawn: without it there are no directions. `reads` says
+    whether it draws what the setting `prompt` of its Sampling says, and learns from captions (`read`)."""
 
     Config: ClassVar[type[Fields]]
     Sampling: ClassVar[type[Fields]]
@@ -46,6 +47,7 @@ class Model(nn.Module):
     breakages: ClassVar[dict[str, dict[str, Any]]] = {}
     draft: Mapping[str, Any] = {}
     smooth: ClassVar[bool] = True
+    reads: ClassVar[bool] = False
 
     config: Fields
     latent: tuple[int, ...]

@@ -5,8 +5,9 @@ import torch
 
 from aigc_demo import model
 from aigc_demo.modalities.image import Modality as Image
+from aigc_demo.nets import fused
 from aigc_demo.nets.condition import dropped
-from aigc_demo.nets.transformer import Transformer, Words, turned, waves
+from aigc_demo.nets.transformer import Transformer, Words, waves
 from aigc_demo.nets.unet import UNet
 
 NETWORKS = {
@@ -79,7 +80,8 @@ def test_a_preset_has_the_published_number_of_weights(preset, low, high):
 
 def test_how_much_two_patches_heed_each_other_follows_from_the_way_between_them():
     q, k = torch.randn(2, 1, 1, 1, 8).expand(2, 1, 1, 25, 8).unbind(0)
-    heed = (turned(q, waves(2, 5)) @ turned(k, waves(2, 5)).transpose(2, 3))[0, 0]  # (25, 25) of patches that are alike
+    turns = fused.turns(waves(2, 5))
+    heed = (fused.turned(q, *turns) @ fused.turned(k, *turns).transpose(2, 3))[0, 0]  # (25, 25) of patches that are alike
     row, column = torch.arange(25) // 5, torch.arange(25) % 5
     way = torch.stack([row[:, None] - row, column[:, None] - column], 2).view(-1, 2)
     for apart in way.unique(dim=0):

@@ -9,7 +9,7 @@ import torch
 
 from aigc_demo import model
 
-TOLD = tuple(f for f in model.families() if "prompt" in model.family(f).Sampling.model_fields)  # in words what to draw, not by a class
+TOLD = tuple(f for f in model.families() if model.family(f).reads)  # in words what to draw, not by a class
 FAMILIES = tuple(f for f in model.families() if "image" in model.family(f).modalities and f not in TOLD)  # most of the page is for these
 SOURCES = {"image": ("digits", 96), "text": ("tinyshakespeare", 4000)}  # what a modality is tested on: items, or characters
 

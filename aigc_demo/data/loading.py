@@ -207,16 +207,16 @@ def load(
     if part not in PARTS:
         raise ValueError(f"part: {part!r} is not one of {', '.join(PARTS)}")
     source, path = _found(name)
-    if (path and texts.is_text(path)) or (source and source.kind == "text"):
+    kind = _kind(source, path)
+    if kind == "text":
         return _text(source, path, spec, seed, default_size, given)
     if path:
         if part != "train":
             raise DataError(f"{shown(name)}: only built-in sets have a {part} part")
-        own = _own_points if path.lower().endswith(points.SUFFIX) else _from_files
-        dataset = own(path, spec, seed, default_size, on_progress)
-    elif source.kind == "points":
+        dataset = _own_points(path, spec, seed) if kind == "points" else _from_files(path, spec, seed, default_size, on_progress)
+    elif kind == "points":
         dataset = _points(source, spec, seed, part)
-    elif source.kind == "audio":
+    elif kind == "audio":
         dataset = CLIPS[name](source, _clips(spec, name), spec.limit, seed, part)
     else:
         draw = {"shapes": _drawn_shapes, "scenes": _drawn_scenes, "stacked-mnist": _stacked}.get(name, _real)
@@ -234,13 +234,8 @@ def foreseen(spec: config.Data, default_size: int = 32) -> Modality | audio.Moda
 
     Raises DataError."""
     source, path = _found(spec.source)
-    if path is None:
-        kind = source.kind
-    elif texts.is_text(path):
-        kind = "text"
-    elif path.lower().endswith(points.SUFFIX):
-        kind = "points"
-    else:
+    kind = _kind(source, path)
+    if kind is None:
         with files.opened(path) as found:
             kind = "audio" if files.sounds(found) else "image"
     if kind == "text":
@@ -248,6 +243,15 @@ def foreseen(spec: config.Data, default_size: int = 32) -> Modality | audio.Moda
     if kind == "points":
         return plane.Modality(points.REACH)
     return _clips(spec, spec.source) if kind == "audio" else _pictures(spec, source, default_size)
+
+
+def _kind(source: Source | None, path: str | None) -> str | None:
+    """The kind of a set's items; None of a path that may hold pictures or sounds."""
+    if path is None:
+        return source.kind
+    if texts.is_text(path):
+        return "text"
+    return "points" if path.lower().endswith(points.SUFFIX) else None
 
 
 def _pictures(spec: config.Data, source: Source | None, default_size: int) -> Modality:
@@ -336,7 +340,7 @@ def _drawn_scenes(source: Source, modality: Modality, limit: int, seed: int, par
     return Dataset(scenes.draw(known, modality.size), None, (), scenes.captions(known), told, modality, source, Ledger(count))
 
 
-def _own_points(path: str, spec: config.Data, seed: int, default_size: int, on_progress: Callable[[int, int], None] | None) -> Dataset:
+def _own_points(path: str, spec: config.Data, seed: int) -> Dataset:
     title = shown(os.path.basename(os.path.abspath(path)))
     _of_points(spec, title)
     items, reach, ledger = points.read(path)

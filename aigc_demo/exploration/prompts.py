@@ -16,7 +16,7 @@ COLUMNS = 9  # of a sheet
 def reads(engine: Engine, found: str | Checkpoint) -> None:
     """Raises ConfigError where the checkpoint draws no pictures from words."""
     warm = engine.warm(found)
-    if warm.checkpoint.modality.kind == "text" or "prompt" not in warm.model.Sampling.model_fields:
+    if not warm.model.reads:
         raise ConfigError(f"checkpoint {warm.checkpoint.name}: it takes no prompt that says what to draw")
 
 

@@ -79,8 +79,7 @@ class Cache:
 def turns(width: int, first: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """For each of `count` positions from `first` on the cosines and sines (count, 1, 1, width) of its angles, for fused.turned."""
     speed = 10_000 ** -(torch.arange(width // 2, device=device) / (width // 2))
-    angle = torch.arange(first, first + count, device=device)[:, None, None, None] * speed
-    return torch.cat([angle.cos(), angle.cos()], 3), torch.cat([-angle.sin(), angle.sin()], 3)
+    return fused.turns(torch.arange(first, first + count, device=device)[:, None, None, None] * speed)
 
 
 class Block(nn.Module):

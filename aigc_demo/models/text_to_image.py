@@ -92,6 +92,7 @@ class Model(Promise):
     Config, Sampling = Config, Sampling
     modalities = ("image",)
     monitor = "velocity"
+    reads = True
     draft: ClassVar = {"steps": 4, "method": "euler"}
     presets: ClassVar = {
         "cpu": {

@@ -29,6 +29,11 @@ def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return _Turned.apply(x, cos, sin) if x.requires_grad else _turned(x, cos, sin)
 
 
+def turns(angles: Tensor) -> tuple[Tensor, Tensor]:
+    """Angles (..., W / 2) -> their cosines and sines (..., W) as `turned` takes them."""
+    return torch.cat([angles.cos(), angles.cos()], -1), torch.cat([-angles.sin(), angles.sin()], -1)
+
+
 def squared(x: Tensor) -> Tensor:
     """The square of what of x is above 0 (So et al. 2021, arXiv:2109.08668)."""
     return _Squared.apply(x)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import fused
 from .condition import Condition
 
 
@@ -25,18 +26,13 @@ def waves(numbers: int, side: int) -> Tensor:
     return torch.cat([row[:, None] * speed, column[:, None] * speed], 1)
 
 
-def turned(x: Tensor, angles: Tensor) -> Tensor:
-    """x (B, heads, T, head), each pair of numbers turned by the angles (T, head / 2) of its place (Su et al. 2021, arXiv:2104.09864)."""
-    cos, sin, (a, b) = angles.cos().to(x), angles.sin().to(x), x.chunk(2, 3)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], 3)
-
-
 class Block(nn.Module):
     """Attention and a dense layer, each shifted, scaled and gated by the condition (adaLN-zero): h (B, T, W), c (B, W) -> (B, T, W).
 
     With `reads` each patch looks at words as it looks at the other patches, in one attention (as in Imagen: Saharia et al. 2022,
-    arXiv:2205.11487, appendix B.1). With a `side`, of so many patches, attention knows how far two of them are apart, and the dense layer
-    sees the eight around each (as in SANA: Xie et al. 2024, arXiv:2410.10629, section 2.2): edges that cross patches are learnt sooner."""
+    arXiv:2205.11487, appendix B.1). With `turns` (fused.turns) attention knows how far two patches are apart, and with a `side`, of so
+    many patches, the dense layer sees the eight around each (as in SANA: Xie et al. 2024, arXiv:2410.10629, section 2.2): edges that cross
+    patches are learnt sooner."""
 
     def __init__(self, width: int, heads: int, reads: bool = False, side: int = 0):
         super().__init__()
@@ -49,13 +45,12 @@ class Block(nn.Module):
         self.words = nn.Linear(width, 2 * width) if reads else None
         self.side, self.near = side, nn.Conv2d(width, width, 3, padding=1, groups=width) if side else None
 
-    def forward(self, h: Tensor, c: Tensor, words: Words | None = None) -> Tensor:
+    def forward(self, h: Tensor, c: Tensor, words: Words | None = None, turns: tuple[Tensor, Tensor] | None = None) -> Tensor:
         shift, scale, gate, shift2, scale2, gate2 = self.adapt(c)[:, None].chunk(6, 2)
         # (B, T, 3W) -> q, k, v, each (B, heads, T, W / heads)
         q, k, v = self.qkv(self.norm(h) * (1 + scale) + shift).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        if self.side:
-            angles = waves(q.shape[3] // 4, self.side).to(h.device)
-            q, k = turned(q, angles), turned(k, angles)
+        if turns is not None:
+            q, k = fused.turned(q, *turns), fused.turned(k, *turns)
         seen = None
         if words is not None:
             k2, v2 = self.words(words.tokens).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -92,7 +87,7 @@ class Transformer(nn.Module):
             raise ValueError(f"data.size: {size} is not a multiple of model.patch, {patch}")
         if width % heads:
             raise ValueError(f"model.width: {width} is not a multiple of model.heads, {heads}")
-        self.patch = patch
+        self.patch, self.near, self.head = patch, near, width // heads
         numbers, tokens = channels * patch**2, (size // patch) ** 2
         self.condition = Condition(width, classes, times)
         self.inward = nn.Linear(numbers, width)
@@ -110,8 +105,9 @@ class Transformer(nn.Module):
         c = self.condition(times, y, None if words is None else words.tokens[:, 0])
         side = x.shape[2] // self.patch
         h = self.inward(F.pixel_unshuffle(x, self.patch).flatten(2).transpose(1, 2)) + self.place  # (B, T, W)
+        turns = fused.turns(waves(self.head // 4, side).to(h.device)) if self.near else None
         for block in self.blocks:
-            h = block(h, c, words)
+            h = block(h, c, words, turns)
         shift, scale = self.adapt(c)[:, None].chunk(2, 2)
         h = self.outward(self.norm(h) * (1 + scale) + shift)
         return F.pixel_shuffle(h.transpose(1, 2).unflatten(2, (side, side)), self.patch)

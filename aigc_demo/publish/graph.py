@@ -56,7 +56,7 @@ def export(found: Checkpoint) -> Graph:
     and where the family's sampling cannot be exported or does not come out as torch draws it."""
     if found.modality.kind == "text":
         raise ExportError(f"{found.name}: a text is drawn token by token, which one graph cannot do; `aigc write` writes it")
-    if "prompt" in family(found.manifest.run.family).Sampling.model_fields:
+    if family(found.manifest.run.family).reads:
         raise ExportError(f"{found.name}: it draws what a prompt says, and a graph takes numbers alone; `aigc draw` draws it")
     try:
         import onnx  # noqa: F401

@@ -51,12 +51,7 @@ def _endpoints() -> None:
             opened: a JSON list of addresses of runs, beside those that nobody owns.
             group: only the runs of this group, such as a sweep's.
         """
-        try:
-            ids = json.loads(opened)
-        except (ValueError, RecursionError):
-            ids = None
-        if not isinstance(ids, list):
-            raise gr.Error("opened: not a JSON list of runs' addresses", title="", print_exception=False)
+        ids = widgets.values(opened, list, "opened: not a JSON list of runs' addresses")
         return widgets.told(table, {"opened": ids, "group": group})
 
     def runs_curves(run: str, have: str = "null") -> dict:

@@ -62,13 +62,18 @@ class Explore:
 
     # each takes and returns plain JSON; `said` turns our errors into {"error": sentence}
 
-    def shelf(self, opened: list[str]) -> list[dict[str, str]]:
+    def listed(self, opened: list[str]) -> list[dict[str, str]]:
         """What a visitor may choose from: the shipped checkpoints, runs that nobody owns, and those of `opened`, which are secrets."""
         found = checkpoints.shelf(files.shipped()) + [
             c for c in checkpoints.shelf(files.runs()) if not (c.path.parent / jobs.OWNER).exists()
         ]
         shown = {c.name: c for c in [*found, *_found(opened)] if c.modality.pictured or c.modality.kind == "text"}
         return [{"name": c.name, "title": title(c)} for c in shown.values()]
+
+    def shelf(self, asked: Any) -> dict[str, Any]:
+        """What a page may choose from that knows of the names in asked["opened"]."""
+        opened = asked.get("opened") if isinstance(asked, dict) else None
+        return {"shelf": self.listed(opened if isinstance(opened, list) else [])}
 
     def open(self, name: str) -> dict[str, Any]:
         """What the page needs to show a checkpoint's controls."""
@@ -101,7 +106,7 @@ class Explore:
             "names": list(warm.names),
             "reach": REACH,
             "sampling": [_spec(s) for s in specs(warm.model.Sampling)],
-            "reads": "prompt" in warm.model.Sampling.model_fields,
+            "reads": warm.model.reads,
             "examples": next((s.examples for s in data.sources() if s.name == source.name), ()),
             "data": source.title or source.name,
             "licence": source.licence,
@@ -362,7 +367,8 @@ def _page(others: Iterable[str]) -> tuple[str, str]:
         f"{(ASSETS / 'panels' / f'{id}.html').read_text('utf-8')}</section>\n"
         for id in ("sliders", *others)
     )
-    scripts = [widgets.script("'use strict';\nconst words = props.words;", "pad.js", *(f"explore/{name}" for name in SCRIPTS))]
+    told = f"'use strict';\nconst words = {json.dumps(words.of('explore'))};"
+    scripts = [widgets.script(told, "pad.js", *(f"explore/{name}" for name in SCRIPTS))]
     scripts += [f"{{\n{(ASSETS / 'panels' / f'{id}.js').read_text('utf-8')}}}\n" for id in others]
     scripts += [(ASSETS / "start.js").read_text("utf-8")]
     return (ASSETS / "explore.html").read_text("utf-8").replace("<!-- panels -->", markup), "".join(scripts)
@@ -381,16 +387,11 @@ def _number(value: Any, low: float, high: float) -> float:
 
 def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
     """Lays out the tab; returns its component, whose value {"open": name} opens a checkpoint."""
-
-    def shelf(asked):
-        opened = asked.get("opened") if isinstance(asked, dict) else None
-        return {"shelf": explore.shelf(opened if isinstance(opened, list) else [])}
-
-    names = [c.name for c in _found([c["name"] for c in explore.shelf([])]) if c.modality.pictured]
+    names = [c.name for c in _found([c["name"] for c in explore.listed([])]) if c.modality.pictured]
     first = next((n for n in ("mnist-dcgan", *names) if n in names), None)
     others = panels.found()
     own = (
-        shelf,
+        explore.shelf,
         explore.open,
         explore.live,
         explore.strip,
@@ -410,7 +411,6 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
         apply_default_css=False,
         server_functions=[said(f) for f in (*own, *(f for panel in others.values() for f in panel.functions(explore)))],
         start=_start(explore, first),
-        words=words.of("explore"),
         elem_id="explore",
         container=False,
         padding=False,
@@ -418,7 +418,7 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
 
     def explore_list() -> list[dict]:
         """List the checkpoints that can be explored."""
-        return explore.shelf([])
+        return explore.listed([])
 
     def explore_open(checkpoint: str) -> dict:
         """Describe a checkpoint: its shape, classes, sliders and where it came from.
@@ -549,14 +549,8 @@ def tab(explore: Explore, gpu: Callable | None = None) -> gr.HTML:
 
 
 def _json(name: str, text: str, kind: type) -> Any:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, kind):
-        wanted = "list of numbers" if kind is list else "object of positions and numbers"
-        raise gr.Error(f"{name}: {text[:60]!r} is not a JSON {wanted}", title="", print_exception=False)
-    return value
+    wanted = "list of numbers" if kind is list else "object of positions and numbers"
+    return widgets.values(text, kind, f"{name}: {text[:60]!r} is not a JSON {wanted}")
 
 
 def _start(explore: Explore, name: str | None) -> dict[str, Any]:
@@ -568,7 +562,7 @@ def _start(explore: Explore, name: str | None) -> dict[str, Any]:
     if opened["classes"]:
         state["label"] = 0
     return {
-        "shelf": explore.shelf([]),
+        "shelf": explore.listed([]),
         "open": opened,
         "picture": explore.live(state),
         "neighbours": explore.neighbours(state),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import gradio as gr
@@ -49,16 +48,8 @@ class Moments:
 
     def pad(self, **settings: Any) -> gr.HTML:
         """The component; its value {"run": id, "step": step} is the mark in view, {} while there is none."""
-        return gr.HTML(
-            {},
-            html_template=(widgets.ASSETS / "moment.html").read_text("utf-8"),
-            js_on_load=widgets.script(f"const words = {json.dumps(words.of('moment'))};", "moment.js"),
-            apply_default_css=False,
-            server_functions=[widgets.answering(self.moment)],
-            container=False,
-            padding=False,
-            **settings,
-        )
+        markup = (widgets.ASSETS / "moment.html").read_text("utf-8")
+        return widgets.scripted(markup, ["moment.js"], [self.moment], {"words": words.of("moment")}, **settings)
 
     def endpoints(self) -> None:
         """What gradio_client and MCP call."""

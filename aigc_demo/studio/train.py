@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import json
 import os
 import shlex
 import shutil
@@ -61,12 +61,12 @@ class Train:
 
     def fitting(self, preset: str, source: str) -> str:
         """The set to offer for a preset: the one chosen where it is of the preset's kind, and not another preset's own; else its own."""
-        own, others = model.plan(preset).data.source, {model.plan(p).data.source for p in model.presets()}
-        return own if source in others or self.kind(source) != self.kind(own) else source
+        own = _owns()[preset]
+        return own if source in _owns().values() or self.kind(source) != self.kind(own) else source
 
     def suited(self, source: str, preset: str) -> str:
         """The preset to offer for a set: the one chosen where it is of the set's kind, else one that is, best with this very set."""
-        kind, owns = self.kind(source), {p: model.plan(p).data.source for p in model.presets()}
+        kind, owns = self.kind(source), _owns()
         if self.kind(owns[preset]) == kind:
             return preset
         alike = [p for p in owns if self.kind(owns[p]) == kind]
@@ -90,7 +90,7 @@ class Train:
                 side = target.with_suffix(f".{files.token()}")
                 shutil.copyfile(path, side)
                 os.replace(side, target)
-            kept = sorted((p for p in folder.glob("upload-*") if p != target), key=lambda p: p.stat().st_mtime)
+            kept = sorted((p for p in folder.glob("upload-*") if p != target and p.suffix in UPLOADS), key=lambda p: p.stat().st_mtime)
             while kept and sum(p.stat().st_size for p in kept) + target.stat().st_size > UPLOADS_KEPT:
                 kept.pop(0).unlink(missing_ok=True)
         return name
@@ -170,6 +170,12 @@ class Train:
         return group, [self.start(source, preset, budget, unit, each, visitor) for each in runs]
 
 
+@functools.cache
+def _owns() -> dict[str, str]:
+    """The set of each preset."""
+    return {p: model.plan(p).data.source for p in model.presets()}
+
+
 def _uploads() -> Path:
     return files.home() / "uploads"
 
@@ -187,16 +193,11 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
             source = gr.Dropdown(train.sources(), value="digits", label=t("train.data"), elem_id="train-data")
             with gr.Accordion(t("train.own"), open=False, elem_classes="fold"):
                 upload = gr.File(label=t("train.zip"), file_types=UPLOADS, type="filepath", height=130, elem_id="train-upload")
-                sketch = gr.HTML(
-                    {},
-                    html_template=(widgets.ASSETS / "sketch.html").read_text("utf-8"),
-                    js_on_load=widgets.script(
-                        f"const words = {json.dumps(words.of('sketch'))}, reach = {points.REACH}, most = {MOST_DRAWN};", "sketch.js"
-                    ),
-                    apply_default_css=False,
-                    server_functions=[widgets.answering(train.sketch)],
-                    container=False,
-                    padding=False,
+                sketch = widgets.scripted(
+                    (widgets.ASSETS / "sketch.html").read_text("utf-8"),
+                    ["sketch.js"],
+                    [train.sketch],
+                    {"words": words.of("sketch"), "reach": points.REACH, "most": MOST_DRAWN},
                     elem_id="train-sketch",
                 )
             preset = gr.Dropdown(
@@ -253,19 +254,20 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
         }
         return begun | view.emptied | {view.following: id}
 
+    def own(title: str, name: str) -> gr.Dropdown:
+        """The sets that can be chosen, with a visitor's own one chosen."""
+        widgets.told(train.kind, name)  # what is no zip is not chosen
+        return gr.Dropdown([*train.sources(), (title, name)], value=name)
+
     def choose(path: str | None):
         """Keeps an upload and chooses it."""
         if not path:
             return gr.skip()
-        name = widgets.told(train.keep, path)
-        widgets.told(train.kind, name)  # what is no zip is not chosen
-        return gr.Dropdown([*train.sources(), (Path(path).name, name)], value=name)
+        return own(Path(path).name, widgets.told(train.keep, path))
 
     def drawn(sketched: dict, request: gr.Request):
         """Chooses the points that were drawn."""
-        name = str(sketched.get("name", ""))
-        widgets.told(train.kind, name)
-        return gr.Dropdown([*train.sources(), (words.say(request, "sketch.title"), name)], value=name)
+        return own(words.say(request, "sketch.title"), str(sketched.get("name", "")))
 
     def leave(id: str, now: dict):
         """Takes a run that has ended out of view; a live one stays."""
@@ -366,19 +368,8 @@ def _line(train: Train):
     return line
 
 
-def _json(text: str, kind: type, what: str) -> Any:
-    """The value of a JSON text; where that is of another kind, `what` is told."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, kind):
-        raise gr.Error(what, title="", print_exception=False)
-    return value
-
-
 def _settings(text: str) -> dict[str, Any]:
-    return _json(text, dict, "settings: not a JSON object of names and values")
+    return widgets.values(text, dict, "settings: not a JSON object of names and values")
 
 
 def _visitor(told: str, request: gr.Request) -> str:
@@ -470,7 +461,7 @@ def _endpoints(train: Train) -> None:
         Args:
             points: a JSON list of [x, y], each within -5 to 5 to look best.
         """
-        return widgets.told(train.sketch, _json(points, list, "points: not a JSON list"))["name"]
+        return widgets.told(train.sketch, widgets.values(points, list, "points: not a JSON list"))["name"]
 
     def data_look(source: str) -> str:
         """A sheet of the first pictures of a set.

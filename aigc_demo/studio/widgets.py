@@ -78,29 +78,19 @@ def news(asked: Any) -> dict[str, Any]:
 
 def charts(**settings: Any) -> gr.HTML:
     """The charts of the run that the value {"run": id, ...} names; another value makes the page look for what is new."""
-    return _drawn("curves", ["curves.js", "train-curves.js"], [answering(news)], ["curves"], **settings)
+    return _drawn("curves", ["curves.js", "train-curves.js"], [news], ["curves"], **settings)
 
 
 def status(look: Callable[[Any], Any], every: float, **settings: Any) -> gr.HTML:
     """The line of a run: a text, or {"run": id, "says": text, "seen": what is shown of the run}. Of the latter the page asks `look`, every
     so many seconds, for {"says", "points", "seen"}, and triggers `release` when "seen" is another."""
     said = {key: words.of("train")[key] for key in ("nothing", "lost")}
-    return gr.HTML(
-        "",
-        html_template="<p></p>",
-        js_on_load=script(f"const words = {json.dumps(said)}, every = {1000 * every:g};", "status.js"),
-        apply_default_css=False,
-        server_functions=[answering(look)],
-        container=False,
-        padding=False,
-        **settings,
-    )
+    return scripted("<p></p>", ["status.js"], [look], {"words": said, "every": 1000 * every}, "", **settings)
 
 
 def table(*functions: Callable[[Any], Any]) -> gr.HTML:
     """The table of runs, their curves over each other, and two side by side; `functions` answer it."""
-    own = [answering(f) for f in (*functions, news)]
-    return _drawn("compare", ["curves.js", "compare.js"], own, ["curves", "compare", "train", "health"], elem_id="compare")
+    return _drawn("compare", ["curves.js", "compare.js"], [*functions, news], ["curves", "compare", "train", "health"], elem_id="compare")
 
 
 def script(constants: str, *names: str) -> str:
@@ -111,18 +101,42 @@ def script(constants: str, *names: str) -> str:
     return "\n".join([constants, *((ASSETS / name).read_text("utf-8") for name in ("say.js", *names))])
 
 
-def _drawn(name: str, scripts: list[str], functions: list[Callable[[Any], Any]], parts: list[str], **settings: Any) -> gr.HTML:
-    said = {f"{part}.{key}": word for part in parts for key, word in words.of(part).items()}
+def scripted(
+    html: str,
+    scripts: Sequence[str],
+    functions: Sequence[Callable[[Any], Any]],
+    constants: dict[str, Any],
+    value: Any = None,
+    **settings: Any,
+) -> gr.HTML:
+    """A component of our own: markup, the files of its script with the `constants` that they know, and the functions that answer it."""
+    told = "".join(f"const {name} = {json.dumps(constant)};" for name, constant in constants.items())
     return gr.HTML(
-        {},
-        html_template=f'<div class="{name}"></div>',
-        js_on_load=script(f"const words = {json.dumps(said)}, vendor = {json.dumps(VENDOR)};", *scripts),
+        {} if value is None else value,
+        html_template=html,
+        js_on_load=script(told, *scripts),
         apply_default_css=False,
-        server_functions=functions,
+        server_functions=[answering(f) for f in functions],
         container=False,
         padding=False,
         **settings,
     )
+
+
+def values(text: str, kind: type, what: str) -> Any:
+    """The value of a JSON text that a program sent; where that is of another kind, `what` is told."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, kind):
+        raise gr.Error(what, title="", print_exception=False)
+    return value
+
+
+def _drawn(name: str, scripts: list[str], functions: list[Callable[[Any], Any]], parts: list[str], **settings: Any) -> gr.HTML:
+    said = {f"{part}.{key}": word for part in parts for key, word in words.of(part).items()}
+    return scripted(f'<div class="{name}"></div>', scripts, functions, {"words": said, "vendor": VENDOR}, **settings)
 
 
 def inline(data: bytes, alt: str, kind: str = "image/webp") -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import shlex
 import time
@@ -75,9 +74,7 @@ class Writing:
 
     def more(self, id: Any) -> dict[str, Any]:
         """The next pieces of a text, each with its probability and the likeliest ones; at its end how much of it was copied."""
-        if str(id) not in self._open:
-            raise ConfigError("this text is not being written any more: write it anew")
-        _, written, so_far = self._open[str(id)]
+        _, written, so_far = self._being_written(id)
         until, pieces = time.monotonic() + AT_ONCE, []
         while time.monotonic() < until:
             piece = next(written, None)
@@ -89,10 +86,15 @@ class Writing:
 
     def leave(self, id: Any) -> dict[str, Any]:
         """Gives up a text that is being written, and says how much of what there is of it was copied."""
-        if str(id) not in self._open:
-            raise ConfigError("this text is not being written any more: write it anew")
-        request, _, so_far = self._open.pop(str(id))
+        request, _, so_far = self._being_written(id)
+        self._open.pop(str(id), None)
         return self.copied(request, "".join(so_far))
+
+    def _being_written(self, id: Any) -> tuple[Request, Iterator[texts.Piece], list[str]]:
+        found = self._open.get(str(id))
+        if found is None:
+            raise ConfigError("this text is not being written any more: write it anew")
+        return found
 
     def copied(self, request: Request, text: str) -> dict[str, Any]:
         """The share of the runs of `window` characters of a text that were copied; None of both where that cannot be told."""
@@ -131,20 +133,11 @@ def command(request: Request) -> str:
 def part(explore: Explore) -> None:
     """Lays out the part of the tab, which shows itself once a checkpoint that writes is chosen, and its named endpoints."""
     writing = Writing(explore)
-
-    def shelf(asked):
-        opened = asked.get("opened") if isinstance(asked, dict) else None
-        return {"shelf": explore.shelf(opened if isinstance(opened, list) else [])}
-
-    folder = widgets.ASSETS / "write"
-    gr.HTML(
-        {},
-        html_template=(folder / "write.html").read_text("utf-8"),
-        js_on_load=widgets.script(f"const words = {json.dumps(words.of('write'))};", "pad.js", "write/write.js"),
-        apply_default_css=False,
-        server_functions=[widgets.answering(f) for f in (shelf, writing.about, writing.begin, writing.more, writing.leave, writing.pasted)],
-        container=False,
-        padding=False,
+    widgets.scripted(
+        (widgets.ASSETS / "write" / "write.html").read_text("utf-8"),
+        ["pad.js", "write/write.js"],
+        [explore.shelf, writing.about, writing.begin, writing.more, writing.leave, writing.pasted],
+        {"words": words.of("write")},
         elem_id="write",
     )
 
@@ -158,17 +151,9 @@ def part(explore: Explore) -> None:
             seed: the same seed writes the same text.
             settings: a JSON object: temperature, top_k, top_p, min_p, penalty, length, until.
         """
-
-        def asked():
-            try:
-                sampling = json.loads(settings)
-            except (ValueError, RecursionError):
-                sampling = None
-            if not isinstance(sampling, dict):
-                raise ConfigError(f"settings: {settings[:60]!r} is not a JSON object")
-            return writing.request({"checkpoint": checkpoint, "seed": seed, "sampling": {**sampling, "prompt": prompt}})
-
-        yield from _grown(writing, widgets.told(asked))
+        sampling = widgets.values(settings, dict, f"settings: {settings[:60]!r} is not a JSON object")
+        asked = {"checkpoint": checkpoint, "seed": seed, "sampling": {**sampling, "prompt": prompt}}
+        yield from _grown(writing, widgets.told(writing.request, asked))
 
     def write_poem(checkpoint: str, title: str, form: str = "五绝", line: str = "", seed: int = 0) -> Iterator[dict]:
         """Write a Tang poem: {"text", "copied", "window"} as it grows, its heading first; with the last comes what was copied, as of
