@@ -16,6 +16,7 @@ costs, as a share of one minute's training."""
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import json
@@ -36,7 +37,7 @@ from aigc_demo.trainer import LOG_SECONDS, REWINDS, Trainer, TrainingError, keep
 from . import report
 
 SEEDS = range(301, 306)
-TRAINS = ("config", "modality", "model", "history", "files", "samplers", "measures", "trainer")  # and data, modalities, nets, the family
+TRAINS = ("config", "modality", "model", "history", "files", "samplers", "measures", "trainer")
 RUNS = Path(__file__).with_name("health_runs.json")
 LONG = ("flow:sound", "gpt:tang", "text_to_image:cpu")
 
@@ -70,11 +71,19 @@ BROKEN = (
 
 @functools.cache
 def code(family: str) -> str:
-    """The hash of all that trains a family."""
+    """The hash of all that trains a family: what every training goes through, and the family with the networks that it imports."""
     house = Path(model.__file__).parent
-    rooms = [house / f"{room}.py" for room in TRAINS] + [house / "models" / f"{family}.py"]
-    rooms += [path for room in ("data", "modalities", "nets") for path in sorted((house / room).glob("*.py"))]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in rooms)).hexdigest()
+    rooms = [house / f"{room}.py" for room in TRAINS]
+    rooms += [path for room in ("data", "modalities") for path in (house / room).glob("*.py")]
+    todo = [house / "models" / f"{family}.py"]
+    while todo:
+        rooms.append(path := todo.pop())
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                place = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+                named = [place.with_suffix(".py"), *(place / f"{name.name}.py" for name in node.names)]
+                todo += [file for file in named if file.parent == house / "nets" and file.is_file() and file not in rooms]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(set(rooms)))).hexdigest()
 
 
 def trained(run: Run) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from aigc_demo.evaluation import texts
 from aigc_demo.modalities.text import NOTHING, Modality
 from aigc_demo.model import draw_latents
 from aigc_demo.models import gpt
-from aigc_demo.nets import fused
+from aigc_demo.nets import fused, ngrams
 from aigc_demo.nets.ngrams import Ngrams
 from aigc_demo.provenance import label
 
@@ -64,6 +64,17 @@ def test_a_counted_answer_is_foretold_as_if_it_had_never_been_counted(at):
     torch.testing.assert_close(without, fewer(text[None, :-1])[0, at])
 
 
+def test_few_contexts_are_found_by_a_table_as_many_are_by_search(monkeypatch):
+    text, other = tokens(600), tokens(200, 1)[None]
+    by_table = Ngrams(3, 9).count(text)(other)
+    monkeypatch.setattr(ngrams, "TABLE", 0)
+    assert torch.equal(by_table, Ngrams(3, 9).count(text)(other))
+    monkeypatch.setattr(ngrams, "TABLE", 100)  # of the shorter ones alone
+    some = Ngrams(3, 9).count(text)
+    assert [level.table is None for level in some.levels] == [False, False, False, True]
+    assert torch.equal(by_table, some(other))
+
+
 def test_counts_travel_with_the_weights():
     first, second = built({"model.counts": 3}), built({"model.counts": 3})
     first.ngrams.count(tokens(300))
@@ -90,14 +101,14 @@ def test_no_token_sees_what_follows_it(changes):
 
 
 def test_position_is_told_by_distance_alone():
-    x = torch.randn(1, 6, 1, 1, 8)
+    x = torch.randn(6, 8)
 
     def score(first):
-        turned = fused.turned(x, *gpt.turns(8, first, 6, x.device)).view(6, 8)
+        turned = fused.turned(x, *(part[first:] for part in gpt.turns(8, first + 6, x.device)))
         return turned @ turned.T
 
     torch.testing.assert_close(score(0), score(7), atol=1e-4, rtol=1e-4)
-    assert (score(0) - x.view(6, 8) @ x.view(6, 8).T).abs().max() > 0.1
+    assert (score(0) - x @ x.T).abs().max() > 0.1
 
 
 def test_what_a_run_would_take_is_told_without_a_trace_on_those_that_follow():

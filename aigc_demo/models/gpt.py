@@ -60,26 +60,26 @@ class Token(NamedTuple):
 
 class Cache:
     """The keys and values (B, heads, T, head) of what each block has seen, of at most `most` tokens, so that a new token costs no more than
-    itself."""
+    itself; and the `turns` of all these places."""
 
-    def __init__(self, most: int) -> None:
-        self.most, self.length = most, 0
+    def __init__(self, most: int, turns: tuple[Tensor, Tensor]) -> None:
+        self.most, self.length, self.turns = most, 0, turns
         self.kept: dict[int, tuple[Tensor, Tensor]] = {}
 
     def joined(self, block: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """All keys and values of a block, with the new ones k, v at their end."""
         if block not in self.kept:
             self.kept[block] = tuple(x.new_empty(*x.shape[:2], self.most, x.shape[3]) for x in (k, v))
-        new = slice(self.length, self.length + k.shape[2])
-        keys, values = self.kept[block]
-        keys[:, :, new], values[:, :, new] = k, v
-        return keys[:, :, : new.stop], values[:, :, : new.stop]
+        for kept, x in zip(self.kept[block], (k, v), strict=True):
+            kept.narrow(2, self.length, x.shape[2]).copy_(x)
+        keys, values = (kept.narrow(2, 0, self.length + k.shape[2]) for kept in self.kept[block])
+        return keys, values
 
 
-def turns(width: int, first: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """For each of `count` positions from `first` on the cosines and sines (count, 1, 1, width) of its angles, for fused.turned."""
+def turns(width: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """For each of `count` positions the cosines and sines (count, width) of its angles, for fused.turned."""
     speed = 10_000 ** -(torch.arange(width // 2, device=device) / (width // 2))
-    return fused.turns(torch.arange(first, first + count, device=device)[:, None, None, None] * speed)
+    return fused.turns(torch.arange(count, device=device)[:, None] * speed)
 
 
 class Block(nn.Module):
@@ -94,18 +94,21 @@ class Block(nn.Module):
         self.inward, self.outward = nn.Linear(width, gates * config.hidden, bias=False), nn.Linear(config.hidden, width, bias=False)
 
     def forward(self, h: Tensor, turn: tuple[Tensor, Tensor], cache: Cache | None) -> Tensor:
-        qk, v = self.qkv(self.norm(h)).unflatten(2, (3, self.heads, -1)).split((2, 1), 2)  # (B, T, 2 and 1, heads, W / heads)
-        q, k, v = (x.transpose(1, 2) for x in (*fused.turned(fused.unit(qk), *turn).unbind(2), v.squeeze(2)))
+        qkv = self.qkv(self.norm(h)).view(*h.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (3, B, heads, T, W / heads)
+        (q, k), v = fused.turned(fused.unit(qkv[:2]), *turn), qkv[2]
         k, v = cache.joined(self.number, k, v) if cache else (k, v)
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=q.shape[2] > 1, dropout_p=self.dropout if self.training else 0.0)
-        h = h + F.dropout(self.out(mixed.transpose(1, 2).flatten(2)), self.dropout, self.training)
+        h = h + self._dropped(self.out(mixed.transpose(1, 2).flatten(2)))
         inner = self.inward(self.norm2(h))
         if self.gated:
             gate, inner = inner.chunk(2, 2)
             inner = F.silu(gate) * inner
         else:
             inner = fused.squared(inner)
-        return h + F.dropout(self.outward(inner), self.dropout, self.training)
+        return h + self._dropped(self.outward(inner))
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout) if self.training and self.dropout else x
 
 
 class Model(Promise):
@@ -192,13 +195,16 @@ class Model(Promise):
 
     def _read(self, x: Tensor, cache: Cache | None = None) -> Tensor:
         """Tokens x (B, T) -> h (B, T, W). With a `cache` they go on from what it holds, one at a time once it holds any."""
-        h, first = self.embed(x), cache.length if cache else 0
-        turn = turns(self.config.width // self.config.heads, first, x.shape[1], x.device)
+        h, count = self.embed(x), x.shape[1]
+        turn = tuple(part.narrow(0, cache.length, count) for part in cache.turns) if cache else self._turns(count, x.device)
         for block in self.blocks:
             h = block(h, turn, cache)
         if cache:
-            cache.length += x.shape[1]
+            cache.length += count
         return self.norm(h)
+
+    def _turns(self, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        return turns(self.config.width // self.config.heads, count, device)
 
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """In nats: "loss" a token, "nats" a character, and of held-out text "counting" a character, that of the counts alone. While it
@@ -253,14 +259,15 @@ class Model(Promise):
         """For each place after the prompt tokens (N,), nothing where a text has ended, and the logits (N, tokens) they were drawn by."""
         context, start = self.modality.context, self.start(sampling.prompt)
         end = self.start(sampling.until).to(latents.device) if sampling.until else None
-        x, cache = start.to(latents.device).expand(len(latents), -1), Cache(context)
+        x = start.to(latents.device).expand(len(latents), -1)
+        cache = Cache(context, self._turns(context, x.device))
         over = torch.zeros(len(latents), dtype=torch.bool, device=latents.device)
         # uniform on 0 to below 1; drawn from on the CPU, as not every GPU has doubles
         chance = torch.special.ndtr(latents.cpu().double()).clamp(max=1 - 2**-52)
         new = x[:, -context:]
         for i in range(sampling.length or context):
             if cache.length + new.shape[1] > context:  # all that can be seen at once is full: go on from its later half
-                cache, new = Cache(context), x[:, -(context // 2) :]
+                cache, new = Cache(context, cache.turns), x[:, -(context // 2) :]
             logits = self._next(x, new, cache)
             token = drawn(penalised(logits, x, sampling.penalty).cpu(), sampling, chance[:, i]).to(x.device)
             x, new = torch.cat([x, token[:, None]], 1), token[:, None]

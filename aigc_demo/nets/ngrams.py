@@ -10,13 +10,14 @@ from torch import Tensor, nn
 DISCOUNT = 0.75  # off each count, for what was never seen
 DENSE = 256  # tokens up to which all answers of a context are kept side by side
 SENTENCE = 1 << 16  # positions that are scored at a time
+TABLE = 1 << 20  # keys up to which the place of each is written down
 NONE, BEYOND = 1 << 60, (1 << 63) - 1  # in the place of a token before the first, so that no context has its key; above any key
 
 
 class Level(NamedTuple):
     """The grams of one length: `contexts`, sorted keys; `events`, sorted keys of a context and its answer, and how often each was seen;
     for each context the sum and the number of its answers, and where there are few tokens all of these. At the end of the contexts, and
-    of these three, stands one never seen."""
+    of these three, stands one never seen. `table` is the place of each key among the contexts, where there are few keys."""
 
     contexts: Tensor
     events: Tensor
@@ -24,11 +25,14 @@ class Level(NamedTuple):
     total: Tensor
     kinds: Tensor
     rows: Tensor | None
+    table: Tensor | None
 
     def place(self, older: Tensor, shorter: Tensor, vocabulary: int) -> Tensor:
         """Which context it is that has `older` before the one at the place `shorter` of the level before; the last one, never seen, where
         there is none."""
         key = torch.add(older, shorter, alpha=vocabulary)
+        if self.table is not None:
+            return self.table.take(key.clamp_(max=len(self.table) - 1))
         at = torch.searchsorted(self.contexts, key)
         return torch.where(self.contexts.take(at) == key, at, len(self.contexts) - 1)
 
@@ -92,7 +96,7 @@ class Ngrams(nn.Module):
                 if v <= DENSE:
                     rows = torch.zeros(len(keys[length]) + 1, v, device=grams.device)
                     rows.view(-1)[events] = counts.float()
-                levels.append(Level(torch.cat([keys[length], beyond]), events, counts, total, kinds, rows))
+                levels.append(Level(torch.cat([keys[length], beyond]), events, counts, total, kinds, rows, _table(keys, length, v)))
                 if length:
                     events, counts = torch.unique(keys[length][context] // v * v + events % v, return_counts=True)
             levels.reverse()
@@ -174,6 +178,16 @@ class Ngrams(nn.Module):
                 p = _mixed(counts, level.total[at], level.kinds[at], p)
             found.append(-p.log()[0, start - first :])
         return torch.cat(found)
+
+
+def _table(keys: list[Tensor], length: int, vocabulary: int) -> Tensor | None:
+    """Level.table of contexts of so many tokens, of which `keys` are those of each length. Its last entry is for a key beyond all."""
+    most = (len(keys[length - 1]) + 1) * vocabulary if length else 1
+    if most > TABLE:
+        return None
+    table = torch.full((most + 1,), len(keys[length]), device=keys[0].device)
+    table[keys[length]] = torch.arange(len(keys[length]), device=table.device)
+    return table
 
 
 def _mixed(counts: Tensor, total: Tensor, kinds: Tensor, shorter: Tensor) -> Tensor:
