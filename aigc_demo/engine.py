@@ -173,7 +173,7 @@ class Engine:
         self._loading = threading.Lock()
         self._compute = threading.Lock()  # a forward pass uses all cores: two at once only slow each other
         self._newest: OrderedDict[str, int] = OrderedDict()
-        self._pace: dict[str, float] = {}  # by content hash: seconds a sample took in the last pass
+        self._pace: dict[tuple[Any, ...], float] = {}  # by _work: seconds a sample took in the last pass
         self._count = itertools.count(1)
 
     def warm(self, name: str | Checkpoint) -> Warm:
@@ -261,18 +261,18 @@ class Engine:
         if not requests:
             return []
         warm = self.warm(requests[0].checkpoint)
-        digest = warm.checkpoint.digest
-        if digest not in self._pace:  # nothing was drawn yet: twice, as the first also warms up
+        first = self._inputs(warm, requests[:1])
+        if (work := _work(warm, first[2])) not in self._pace:  # nothing was drawn yet: twice, as the first also warms up
             for _ in range(2):
-                self._forward(warm, *self._inputs(warm, requests[:1]), session, ticket)
-        pace, left = self._pace[digest], STRIP_SECONDS
+                self._forward(warm, *first, session, ticket)
+        pace, left = self._pace[work], STRIP_SECONDS
         drawn: list[Sample] = []
         while len(drawn) < len(requests) and left >= pace:
             rest = requests[len(drawn) : len(drawn) + min(CHUNK, int(left / pace))]
             alike = itertools.groupby(rest, key=lambda r: r.sampling)  # one pass shares its sampling settings
             asked = list(next(alike)[1])
             items, seconds = self._forward(warm, *self._inputs(warm, asked), session, ticket)
-            drawn += [Sample(item, r, digest) for item, r in zip(items, asked, strict=True)]
+            drawn += [Sample(item, r, warm.checkpoint.digest) for item, r in zip(items, asked, strict=True)]
             left -= seconds
         return drawn
 
@@ -304,7 +304,7 @@ class Engine:
             with torch.inference_mode():
                 items = warm.checkpoint.modality.decode(warm.model.sample(latents, sampling, labels).float().cpu())
             seconds = time.perf_counter() - began
-            self._pace[warm.checkpoint.digest] = seconds / len(latents)
+            self._pace[_work(warm, sampling)] = seconds / len(latents)
         return items, seconds
 
     def file(self, sample: Sample) -> bytes:
@@ -380,6 +380,11 @@ class Engine:
     def turn(self) -> AbstractContextManager:
         """Held by whoever computes: long work takes it for one step at a time, so that a visitor's picture gets in between."""
         return self._compute
+
+
+def _work(warm: Warm, sampling: Fields) -> tuple[Any, ...]:
+    """What samples take alike for: a checkpoint, and its settings that are whole numbers (steps)."""
+    return warm.checkpoint.digest, *(value for _, value in sampling if type(value) is int)
 
 
 def _drawn(model: Model, seed: int, index: int, place: tuple[float, float] | None) -> Tensor:

@@ -2,7 +2,7 @@
 
 Noise x_0 goes to a picture x_1 on a straight line, x_t = (1 - t) x_0 + t x_1, and the network learns the velocity of all lines through x_t
 that a caption c belongs to (rectified flow: Liu et al. 2022, arXiv:2209.03003):
-    loss = E |v(x_t, t, c) - (x_1 - x_0)|^2,  t from a logit-normal.
+    loss = E |v(x_t, t, c) - (x_1 - x_0)|^2,  t from a logit-normal around EARLY: what stands where is settled near the noise.
 A small transformer, trained along with it, reads the caption. Some captions are left out while it learns, so that a sample can go further
 towards its prompt than the prompt alone leads (classifier-free guidance: Ho and Salimans 2022, arXiv:2207.12598):
     v = v(negative) + guidance (v(prompt) - v(negative)).
@@ -26,6 +26,7 @@ from ..model import Batch, Model as Promise
 from ..nets.condition import dropped
 from ..nets.transformer import Transformer, Words
 
+EARLY = -1.0  # the mean of logit t
 NUMBERS = 4096  # that words are hashed to; 0 is no word
 LONGEST = 32  # words of a caption that are read
 ALONE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"  # Chinese, Japanese, Korean: each character is a word
@@ -145,7 +146,7 @@ class Model(Promise):
         if self.training:
             self.learnt[said] = True
         x_0 = torch.randn(x_1.shape, generator=rng).to(x_1.device)
-        t = torch.randn(n, generator=rng).sigmoid().to(x_1.device)
+        t = (EARLY + torch.randn(n, generator=rng)).sigmoid().to(x_1.device)
         told = self.reader(dropped(said, 0, self.config.drop, rng))
         error = self.velocity(torch.lerp(x_0, x_1, samplers.across(t, x_1)), t, told) - (x_1 - x_0)
         loss = error.square().mean()

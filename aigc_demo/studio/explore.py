@@ -333,7 +333,8 @@ def command(state: dict[str, Any]) -> dict[str, str]:
 
 
 def _spec(spec: Spec) -> dict[str, Any]:
-    return {"name": spec.name, "help": spec.help, "default": spec.default, "low": spec.low, "high": spec.high, "kind": spec.kind}
+    about = {"name": spec.name, "help": spec.help, "default": spec.default, "low": spec.low, "high": spec.high, "kind": spec.kind}
+    return about | {"choices": spec.choices}
 
 
 def _within(value: float) -> float:

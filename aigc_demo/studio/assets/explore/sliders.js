@@ -139,13 +139,32 @@ function around() {
 
 panels.push({ id: 'sliders', word: 'sliders', show: around, settled: around });
 
+// a sampling setting: a slider for a share or a strength, a field for a number of steps, a menu for a method
+
+const STEPS = 100;  // most that the field takes: others wait for this server too; a link and the command line take more; 0 is the model's own
+
+function setting(s, control, read) {
+  const box = make('label', { className: 'setting', title: s.help }, make('span', { textContent: say(s.name) }), control);
+  const tell = () => { control.value = (state.sampling[s.name] ?? s.default) || ''; };
+  control.dataset.sampling = s.name;
+  control.addEventListener('change', () => { state.sampling[s.name] = read(control.value); tell(); moved(true); });
+  tell();
+  return box;
+}
+
+const SETTINGS = {
+  float: (s) => slider(say(s.name), state.sampling[s.name] ?? s.default, s.low, s.high, 0.01, { 'data-sampling': s.name, title: s.help },
+    (v) => { state.sampling[s.name] = v; }, `sampling.${s.name}`),
+  int: (s) => setting(s, make('input', { type: 'number', min: s.low, max: STEPS, step: 1, placeholder: say('own') }),
+    (text) => Math.min(STEPS, Math.max(s.low, Math.round(Number(text)) || s.default))),
+  choice: (s) => setting(s, make('select', {}, ...s.choices.map((value) => make('option', { value, textContent: say(value) }))), (value) => value),
+};
+
 function build() {
   fitTabs();
   directions();
   if (presenting) layPresent();
-  $('.sampling').replaceChildren(...about.sampling.filter((s) => s.kind === 'float').map((s) => slider(
-    say(s.name), state.sampling[s.name] ?? s.default, s.low, s.high, 0.01, { 'data-sampling': s.name, title: s.help },
-    (v) => { state.sampling[s.name] = v; }, `sampling.${s.name}`)));
+  $('.sampling').replaceChildren(...['float', 'int', 'choice'].flatMap((kind) => about.sampling.filter((s) => s.kind === kind).map(SETTINGS[kind])));
   tellPrompt();
   $('.classes').hidden = about.classes.length === 0;
   $('.chips').replaceChildren(...about.classes.map((name, k) => {
