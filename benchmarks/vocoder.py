@@ -17,20 +17,21 @@ from torch.nn import functional
 
 from aigc_demo import files
 from aigc_demo.data import tones
-from aigc_demo.data.sources import recordings
+from aigc_demo.data.sources import own_folder, sources
 from aigc_demo.modalities.audio import SPAN, Modality
 from aigc_demo.nets.vocoder import Vocoder
 
 from . import report
 
 CLIP = Modality()
+SPOKEN = next(s for s in sources() if s.name == "spoken-digits")
 BATCH, RATE, TONES = 24, 3e-3, 1500
 FASTEST = 1.25
 
 
 def clips(part: str) -> Tensor:
     """The waves (N, samples) of spoken-digits' train or test part."""
-    found = [p for p in sorted(recordings().glob("*.wav")) if (int(p.stem.rpartition("_")[2]) < 5) == (part == "test")]
+    found = [p for p in sorted(own_folder(SPOKEN).glob("*.wav")) if (int(p.stem.rpartition("_")[2]) < 5) == (part == "test")]
     return torch.stack([CLIP.clip(p.read_bytes())[0] for p in found])
 
 

@@ -52,8 +52,8 @@ def test_the_list_of_sources_needs_no_torch():
         "print([m for m in ('torch', 'torchvision', 'sklearn', 'numpy', 'PIL') if m in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    names = ["digits", "shapes", "scenes", "mnist", "fashion-mnist", "cifar10", "grid25", "ring", "moons", "tones", "spoken-digits"]
-    names += ["stacked-mnist", "tinyshakespeare", "tang"]
+    names = ["digits", "shapes", "scenes", "mnist", "fashion-mnist", "cifar10", "crawl-tiles", "noto-emoji", "grid25", "ring", "moons"]
+    names += ["tones", "spoken-digits", "stacked-mnist", "tinyshakespeare", "tang"]
     assert said.splitlines() == [str(names), "[]"]
 
 

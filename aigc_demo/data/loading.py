@@ -16,11 +16,12 @@ from PIL import Image
 from .. import config
 from ..modalities import audio, points as plane, text
 from ..modalities.image import Modality, is_grey
-from . import copies, files, points, scenes, shapes, texts, tones
+from . import captions, copies, files, points, scenes, shapes, texts, tones
 from .cleaning import DataError, Ledger, duplicates, shown
-from .sources import PARTS, Source, fetch, folder_of, recordings, sources
+from .sources import PARTS, TILES, Source, fetch, folder_of, own_folder, sources
 
 PREVIEW = 64  # items of a set that one looks at first
+HELD = 10  # of so many names of emoji, or of tiles, one is kept for the test part
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +85,21 @@ class Dataset:
         return self.take(_drawn(len(self), count, seed)) if 0 < count < len(self) else self
 
     def split(self, validation: float, seed: int) -> tuple[Dataset, Dataset | None]:
-        """The items to train on and the share `validation` of them held out, drawn by `seed`: at least one each, None for a share of 0."""
+        """The items to train on and the share `validation` of them held out, drawn by `seed`: at least one each, None for a share of 0.
+
+        Items of one picture stay together."""
         if validation <= 0:
             return self, None
-        held = min(max(1, round(len(self) * validation)), len(self) - 1)
-        order = torch.randperm(len(self), generator=_rng(seed, "split"))
-        return self.take(order[held:].sort().values), self.take(order[:held].sort().values)
+        picture = self.pictures()
+        count = int(picture.max()) + 1
+        held = torch.randperm(count, generator=_rng(seed, "split"))[: min(max(1, round(count * validation)), count - 1)]
+        apart = torch.isin(picture, held)
+        return self.take((~apart).nonzero()[:, 0]), self.take(apart.nonzero()[:, 0])
+
+    def pictures(self) -> torch.Tensor:
+        """Which picture each item is of, int64 (N,) from 0 on: its own, but where one is told in several ways (factor "picture")."""
+        known = (self.factors or {}).get("picture")
+        return torch.arange(len(self)) if known is None else known.unique(return_inverse=True)[1]
 
     def trace(self) -> dict[str, torch.Tensor] | None:
         """None: of other items than texts nothing is kept."""
@@ -219,11 +229,11 @@ def load(
     elif kind == "audio":
         dataset = CLIPS[name](source, _clips(spec, name), spec.limit, seed, part)
     else:
-        draw = {"shapes": _drawn_shapes, "scenes": _drawn_scenes, "stacked-mnist": _stacked}.get(name, _real)
+        draw = PICTURES.get(name, _real)
         dataset = draw(source, _pictures(spec, source, default_size), spec.limit, seed, part)
     if len(dataset) < 2:
         raise DataError(f"{shown(name)}: at least 2 {dataset.ledger.thing}s are needed: {dataset.ledger.summary()}")
-    if twice := duplicates(dataset.items):
+    if twice := duplicates(dataset.items) - (len(dataset) - len(dataset.pictures().unique())):
         notes = (*dataset.ledger.notes, f"{twice:,} exact duplicates kept")
         dataset = replace(dataset, ledger=replace(dataset.ledger, notes=notes))
     return dataset
@@ -297,6 +307,7 @@ def _from_files(path: str, spec: config.Data, seed: int, default_size: int, on_p
     with files.opened(path) as found:
         heard = files.sounds(found)
         modality = _clips(spec, path) if heard else _pictures(spec, None, default_size)
+        found, said = (found, {}) if heard else captions.told(found)
         items, names, ledger = files.read(found, modality, spec.limit, _key(seed, "limit"), on_progress)
     if not (heard or spec.channels) and is_grey(items):
         modality = replace(modality, channels=1)
@@ -304,8 +315,13 @@ def _from_files(path: str, spec: config.Data, seed: int, default_size: int, on_p
     labels, classes, note = files.classes_of(names)
     title = shown(os.path.basename(os.path.abspath(path)))
     source = Source(title, title, "", "", None, None, classes, len(items), f"Your own {modality.thing}s; their licence is yours to know.")
-    ledger = replace(ledger, notes=(*ledger.notes, note)) if note else ledger
-    return Dataset(items, None if labels is None else torch.tensor(labels), classes, None, None, modality, source, ledger)
+    told = tuple(said.get(name, "") for name in names) if said else None
+    notes = [note] if note else []
+    if told:
+        without = told.count("")
+        notes.append(f"{len(told) - without:,} have a caption" + (f", {without:,} have none" if without else ""))
+    ledger = replace(ledger, notes=(*ledger.notes, *notes))
+    return Dataset(items, None if labels is None else torch.tensor(labels), classes, told, None, modality, source, ledger)
 
 
 def _real(source: Source, modality: Modality, limit: int, seed: int, part: str) -> Dataset:
@@ -385,7 +401,7 @@ def _tones(source: Source, modality: audio.Modality, limit: int, seed: int, part
 
 def _spoken(source: Source, modality: audio.Modality, limit: int, seed: int, part: str) -> Dataset:
     """The official split: of each speaker's fifty recordings of a digit, those numbered 0 to 4 are the test part."""
-    with files.opened(str(recordings())) as found:
+    with files.opened(str(own_folder(source))) as found:
         kept = [f for f in found.files if files.sounds(files.Found([f])) and (int(f.name.rpartition("_")[2][:-4]) < 5) == (part == "test")]
         items, names, ledger = files.read(replace(found, files=kept), modality, limit, _key(seed, "limit"), None)
     said = [name.split("_") for name in names]
@@ -408,6 +424,36 @@ def _stacked(source: Source, modality: Modality, limit: int, seed: int, part: st
     items = modality.resize(torch.cat([pictures[i] for i in index], 1))
     known = {name: digits[i] for name, i in zip(("red", "green", "blue"), index, strict=True)}
     return Dataset(items, None, source.classes, None, known, modality, source, Ledger(count))
+
+
+def _emoji(source: Source, modality: Modality, limit: int, seed: int, part: str) -> Dataset:
+    """Two items a picture, told in English and in Chinese, without variants by skin tone.
+
+    One name in HELD is kept for the test part, whatever the seed."""
+    with files.opened(str(own_folder(source))) as found:
+        table = [row for file in found.files if file.name == "captions.jsonl" for row in captions.rows(file)]
+        own = [row for row in table if row["skin_tone"] is None and (_key("emoji", row["name"]) % HELD == 0) == (part == "test")]
+        known = {row["file"]: row for row in own}
+        found = replace(found, files=[file for file in found.files if file.name in known])
+        pictures, names, ledger = files.read(found, modality, 0, 0, None)
+    said = [(i, known[name][language], known[name]["group"]) for i, name in enumerate(names) for language in ("name", "name_zh")]
+    which, told, groups = zip(*said, strict=True)
+    labels = torch.tensor([source.classes.index(group or source.classes[-1]) for group in groups])
+    picture, ledger = torch.tensor(which), replace(ledger, thing="emoji", read=len(names))
+    made = Dataset(pictures[picture], labels, source.classes, told, {"picture": picture}, modality, source, ledger)
+    return made.limit(limit, _key(seed, "limit"))
+
+
+def _tiles(source: Source, modality: Modality, limit: int, seed: int, part: str) -> Dataset:
+    """A class a folder. One file's name in HELD is kept for the test part, whatever the seed."""
+    with files.opened(str(own_folder(source))) as found:
+        kept = [f for f in found.files if f.name.endswith(".png") and (_key("tile", f.name) % HELD == 0) == (part == "test")]
+        items, names, ledger = files.read(replace(found, files=kept), modality, limit, _key(seed, "limit"), None)
+    labels = torch.tensor([list(TILES).index(name.split("/")[0]) for name in names])
+    return Dataset(items, labels, source.classes, None, None, modality, source, ledger)
+
+
+PICTURES = {"shapes": _drawn_shapes, "scenes": _drawn_scenes, "stacked-mnist": _stacked, "noto-emoji": _emoji, "crawl-tiles": _tiles}
 
 
 def _drawn(count: int, most: int, seed: int) -> torch.Tensor:

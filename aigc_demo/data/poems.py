@@ -6,7 +6,7 @@ import re
 
 FORMS = {"五绝": (4, 5), "七绝": (4, 7), "五律": (8, 5), "七律": (8, 7)}  # verses, and characters of a verse
 END = "\n\n"  # after a poem of the corpus
-SAMPLING = {"until": END, "top_p": 0.9}  # how one is drawn where nothing else is asked: the unlikeliest tokens break the form
+SAMPLING = {"until": END, "top_p": 0.85}  # how one is drawn where nothing else is asked: the unlikeliest tokens break the form
 LONGEST = 40  # characters of a title or a first line
 MARKS = "，。？！；、：\n"
 

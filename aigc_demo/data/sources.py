@@ -39,6 +39,17 @@ class Source:
 _TEN = tuple("0123456789")
 _SCALE = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 TONES = (*(f"{name}{octave}" for octave in (3, 4) for name in _SCALE), "major chord", "minor chord", "drum")
+TILES = {  # what the folders of crawl-tiles are called
+    "UNUSED": "unused",
+    "dngn": "dungeon",
+    "effect": "effect",
+    "gui": "interface",
+    "item": "item",
+    "misc": "mark",
+    "mon": "monster",
+    "player": "player",
+}
+EMOJI = ("Activities", "Animals & Nature", "Component", "Flags", "Food & Drink", "Objects", "People & Body", "Smileys & Emotion", "Symbols")
 _BUILT_IN = (
     Source(
         "digits",
@@ -110,6 +121,29 @@ _BUILT_IN = (
         ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         50_000,
         "50,000 colour photographs of 32 x 32 pixels to train on, 10,000 to test.",
+    ),
+    Source(
+        "crawl-tiles",
+        "Tiles of Dungeon Crawl Stone Soup",
+        "CC0-1.0",
+        "https://github.com/crawl/tiles",
+        32,
+        3,
+        tuple(TILES.values()),
+        3_900,
+        "Pixel art of 32 x 32 pixels in eight classes, on white: about 3,900 tiles to train on, 430 to test.",
+    ),
+    Source(
+        "noto-emoji",
+        "Noto Emoji with their names",
+        "Apache-2.0; the names MIT and Unicode terms",
+        "https://github.com/googlefonts/noto-emoji",
+        None,
+        3,
+        (*EMOJI, "Travel & Places", "other"),
+        3_000,
+        "1,674 emoji, none a variant by skin tone, on white, each told in English and in Chinese; the names of a tenth are kept to test.",
+        examples=("red heart", "笑脸", "cat face", "green apple"),
     ),
     Source(
         "grid25",
@@ -203,7 +237,10 @@ _FILES = {  # torchvision's class, and the folder it reads
     "fashion-mnist": ("FashionMNIST", "FashionMNIST/raw"),
     "cifar10": ("CIFAR10", "cifar-10-batches-py"),
     "stacked-mnist": ("MNIST", "MNIST/raw"),
-    "spoken-digits": ("", "fsdd/recordings"),  # is not downloaded
+    # these are not downloaded
+    "spoken-digits": ("", "fsdd/recordings"),
+    "crawl-tiles": ("", "crawl-tiles"),
+    "noto-emoji": ("", "noto-emoji"),
     "tang": ("", "chinese-poetry"),
 }
 
@@ -240,11 +277,12 @@ def fetch(source: Source, part: str) -> tuple[torch.Tensor, torch.Tensor]:
     return pictures, labels
 
 
-def recordings() -> Path:
-    """The folder that holds the clips of spoken-digits. Raises DataError where there is none."""
-    root, (_, folder) = _root("spoken-digits"), _FILES["spoken-digits"]
+def own_folder(source: Source) -> Path:
+    """The folder that holds the files of a built-in set that is not downloaded. Raises DataError where there is none."""
+    root, (_, folder) = _root(source.name), _FILES[source.name]
     if root is None:
-        raise DataError(f"spoken-digits: not here: set AIGC_DATA to a folder that holds {folder}, or take `tones`, which needs no files")
+        other = "tones" if source.kind == "audio" else "shapes"
+        raise DataError(f"{source.name}: not here: set AIGC_DATA to a folder that holds {folder}, or take `{other}`, which needs no files")
     return root / folder
 
 
