@@ -73,9 +73,16 @@ def test_a_run_that_is_well_again_is_said_to_be(name):
 
 
 def test_a_gap_is_no_overfitting_while_the_held_out_items_gain_too():
-    losses = [{"held out": 500.0 - 30 * k, "trained": 460.0 - 30 * k} for k in range(8)]
+    losses = [{"held out": 500.0 - 30 * k, "trained": 500.0 - 36 * k} for k in range(8)]
     assert verdict(log(*({**WELL, **found} for found in losses))).word == "healthy"
     assert verdict(log(*({**WELL, **found} for found in losses), *[{**WELL, **losses[-2]}] * MARKS)).word == "overfitting"
+
+
+def test_a_gap_is_no_overfitting_where_an_untrained_model_had_it_too():
+    losses = [{"held out": 1.1 * loss, "trained": loss} for loss in (0.9, 0.8, 0.7, 0.6, 0.5)]  # a tenth harder, whatever is learnt
+    known = [{**WELL, **found} for found in losses]
+    assert verdict(log(*known, *[known[-2]] * 2 * MARKS)).word in GOOD
+    assert verdict(log(*known, *[{**known[-2], "trained": 0.5}] * 2 * MARKS)).word == "overfitting"
 
 
 def test_numbers_that_are_none_are_said_at_once():

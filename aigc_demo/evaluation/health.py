@@ -128,7 +128,7 @@ class Course:
             return "diverging", (Evidence("broken", 1.0, 0.0),)
         self.count += 1
         self.longest = max([self.longest, *(v for k, v in mark.known.items() if k.startswith("stride "))])
-        for name in ("distance", "diversity", "held out"):
+        for name in ("distance", "diversity", "held out", "trained"):
             if name in mark.known:
                 self.series.setdefault(name, []).append(mark.known[name])
         for word, rule in RULES:
@@ -212,12 +212,14 @@ def wins(course: Course, known: Mapping[str, float]) -> tuple[Evidence, ...]:
 
 def memorises(course: Course, known: Mapping[str, float]) -> tuple[Evidence, ...]:
     """What is trained on fares better than what is held out, and this no better than before: while it does, a few items' own luck is told
-    from nothing else."""
+    from nothing else. What is held out may be harder by itself: as much as it was to the untrained model."""
     if "trained" in known and "held out" in known:
         if known["held out"] <= course.best("held out"):
             return ()
-        gained = course.series["held out"][0] - known["trained"]
-        gap = Evidence("gap", (known["held out"] - known["trained"]) / gained if gained > 0 else 0.0, BOUNDS["gap"].value)
+        began, untrained = course.series["held out"][0], course.series["trained"][0]
+        as_hard = known["trained"] * (began / untrained if untrained > 0 < began else 1.0)
+        gained = began - as_hard
+        gap = Evidence("gap", (known["held out"] - as_hard) / gained if gained > 0 else 0.0, BOUNDS["gap"].value)
         return (gap,) if gap.value > gap.bound else ()
     if "trained margin" in known and "margin" in known:
         favours = Evidence("favours", known["trained margin"] - known["margin"], BOUNDS["favours"].value)
