@@ -1,8 +1,8 @@
 """Does the health light name what is wrong, and keep quiet where nothing is?
 
 Each preset but those for a GPU runs as it ships, on the data and with the budget that it names, and no alarm may be said at any mark of
-it (those of LONG, which take two to twenty minutes each, with the first seed only). Runs that are broken on purpose, on the digits that come with
-scikit-learn, must have the right word as their first alarm, by a stated step:
+it (those of LONG, which take two to twenty minutes each, with the first seed only). Runs that are broken on purpose, on the digits that
+come with scikit-learn, must have the right word as their first alarm, by a stated step:
 
     a discriminator that nothing holds back  no dropout, no smoothing, and a rate 20 times the generator's  -> discriminator winning
     a weak discriminator                     a rate of 0.02 of the generator's                              -> collapsing

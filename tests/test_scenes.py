@@ -26,6 +26,14 @@ def scene(*groups, relation=None):
 TWO = scene((2, "small", "red", "circle"), (1, "big", "blue", "square"), relation="left of")
 
 
+def test_the_test_part_asks_for_each_relation_alike_and_the_train_part_mostly_from_the_left_or_above():
+    for part, forward in (("train", scenes.FORWARD), ("test", 0.5)):
+        relation = scenes.factors(4000, 3, part)["relation"]
+        counts = torch.bincount(relation[relation >= 0], minlength=4) / (relation >= 0).sum()
+        wanted = torch.tensor([forward, 1 - forward, forward, 1 - forward]) / 2
+        assert (counts - wanted).abs().max() < 0.03, part
+
+
 def test_a_scene_is_said_in_english_and_in_chinese():
     assert TWO.said("en") == "two small red circles left of a big blue square"
     assert TWO.said("zh") == "大蓝方块左边有两个小红圆"
