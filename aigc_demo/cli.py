@@ -1106,7 +1106,7 @@ def data_(
         str, typer.Argument(help="A built-in set's name, or a folder or zip of pictures or clips; nothing lists the built-in ones.")
     ] = "",
     size: Annotated[int, typer.Option(min=0, max=512, help="Side in pixels; 0 is the set's own.")] = 0,
-    channels: Annotated[int, typer.Option(min=0, max=3, help="1 is grey, 3 is colour, 0 is as the data comes.")] = 0,
+    channels: Annotated[int, typer.Option(min=0, max=4, help="1: grey, 3: colour, 4: what is transparent is kept, 0: as the data is.")] = 0,
     limit: Annotated[int, typer.Option(min=0, help="At most this many items.")] = 0,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write a sheet of the first items to this .png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,

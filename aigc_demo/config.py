@@ -47,7 +47,7 @@ class Data(Fields):
     size: int = Field(
         0, ge=0, le=512, description="pixels a side, bands of a sound, tokens of a text; 0 is the set's own, else the preset's"
     )
-    channels: Literal[0, 1, 3] = Field(0, description="1 is grey, 3 is colour; 0 is as the data comes")
+    channels: Literal[0, 1, 3, 4] = Field(0, description="1 is grey, 3 is colour, 4 keeps what is transparent; 0 is as the data comes")
     limit: int = Field(0, ge=0, le=10_000_000, description="at most this many items, drawn by the seed (a text's first characters); 0: all")
     validation: float = Field(0.05, ge=0, le=0.5, description="share of the items held out to validate on")
     mirror: bool = Field(False, description="show each picture mirrored half of the time")

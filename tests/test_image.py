@@ -10,10 +10,10 @@ from hostile import BLUE, NO_RECIPES, READ, RED, REFUSED, halves, png, saved
 from PIL import Image
 
 from aigc_demo import modality
-from aigc_demo.modalities.image import MAT, Modality, is_grey
+from aigc_demo.modalities.image import MAT, Modality, is_grey, on_white
 
 
-@pytest.mark.parametrize(("size", "channels"), [(0, 1), (513, 3), (28, 2), (28, 4), (28.0, 1), ("28", 1), (True, 1), (28, True)])
+@pytest.mark.parametrize(("size", "channels"), [(0, 1), (513, 3), (28, 2), (28, 5), (28.0, 1), ("28", 1), (True, 1), (28, True)])
 def test_a_size_or_a_number_of_channels_that_cannot_be_is_refused(size, channels):
     with pytest.raises(ValueError, match=r"size|channels"):
         Modality(size, channels)
@@ -251,3 +251,35 @@ def test_top_heavy_is_wide_above():
     above, below = Modality.measures(x)["top-heavy"].tolist()
     assert above > 0.1
     assert below == pytest.approx(-above, abs=1e-4)
+
+
+def test_what_is_transparent_is_kept_in_a_fourth_channel():
+    kind = Modality(16, 4)
+    seen = Image.new("RGBA", (32, 32), (10, 20, 30, 0))
+    seen.paste((200, 40, 40, 255), (0, 0, 16, 32))
+    seen.paste((0, 0, 255, 128), (16, 16, 32, 32))
+    item = kind.read(saved(seen))
+    assert item.shape == kind.shape == (4, 16, 16)
+    assert item[:, 2, 2].tolist() == [200, 40, 40, 255]
+    assert item[:, 2, 13].tolist() == [255, 255, 255, 0], "nothing is seen of what colour it was"
+    assert item[:, 13, 13].tolist() == [0, 0, 255, 128]
+    assert torch.equal(kind.decode(kind.encode(item[None]))[0], item)
+    made = Image.open(io.BytesIO(kind.write(item, {"seed": 1})))
+    assert made.mode == "RGBA"
+    assert torch.equal(kind.read(kind.write(item)), item)
+    assert kind.sheet(item[None], 1)[13, 13].tolist() == [127, 127, 255], "a sheet lies on white"
+    assert torch.equal(on_white(item[None])[0, :, :, :4], Modality(16, 3).read(saved(seen))[:, :, :4])
+    opaque = kind.resize(torch.full((2, 1, 16, 16), 7, dtype=torch.uint8))
+    assert opaque[0, :, 0, 0].tolist() == [7, 7, 7, 255]
+
+
+def test_a_transparent_picture_is_measured_as_it_looks_on_white():
+    clear, white = torch.ones(1, 4, 16, 16), torch.ones(1, 3, 16, 16)
+    clear[:, 3] = -1
+    clear[:, :, 4:12, 4:8] = torch.tensor([-1.0, 0.2, 0.4, 1.0]).view(1, 4, 1, 1)
+    white[:, :, 4:12, 4:8] = torch.tensor([-1.0, 0.2, 0.4]).view(1, 3, 1, 1)
+    clear[:, 0, 0, 0] = -1  # of what is not seen
+    seen, like = Modality.measures(clear), Modality.measures(white)
+    assert seen.keys() == like.keys()
+    for name, value in seen.items():
+        torch.testing.assert_close(value, like[name])

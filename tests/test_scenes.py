@@ -81,7 +81,7 @@ def test_things_of_a_scene_do_not_touch_and_stand_where_it_says():
 
 
 def test_grey_scenes_are_refused_as_their_captions_name_colours():
-    with pytest.raises(data.DataError, match=r"data\.channels: 1 leaves nothing of the colours"):
+    with pytest.raises(data.DataError, match=r"data\.channels: scenes are in colour"):
         load(limit=10, channels=1)
 
 

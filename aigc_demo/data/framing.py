@@ -73,4 +73,4 @@ def _framed(data: bytes, modality: Modality, source: str) -> tuple[torch.Tensor,
     item[top : top + scaled[0], left : left + scaled[1]] = x
     centred = "its centre of mass" if frame.centre == "mass" else "its box"
     notes = (*notes, f"scaled to {max(scaled)} of {modality.size} pixels, {centred} in the middle, as the pictures of {source} are")
-    return item.mul(255).round().to(torch.uint8).expand(modality.channels, -1, -1).contiguous(), notes
+    return modality.opaque(item.mul(255).round().to(torch.uint8).expand(1, 1, -1, -1))[0], notes

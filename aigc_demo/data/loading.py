@@ -339,15 +339,15 @@ def _drawn_shapes(source: Source, modality: Modality, limit: int, seed: int, par
     files.bounded(count, replace(modality, channels=3))
     known = shapes.factors(count, _key(seed, "shapes", part))
     items = modality.resize(shapes.draw(known, modality.size))
-    captions = shapes.captions(known, colour=modality.channels == 3)
-    return Dataset(items, known["shape"].clone(), source.classes, captions, known, modality, source, Ledger(count))
+    said = shapes.captions(known, colour=modality.channels >= 3)
+    return Dataset(items, known["shape"].clone(), source.classes, said, known, modality, source, Ledger(count))
 
 
 def _drawn_scenes(source: Source, modality: Modality, limit: int, seed: int, part: str) -> Dataset:
     """The parts differ in what stands together (scenes.held), so that the test part asks for what was never seen."""
     count = limit or source.count or 0
     if modality.channels != 3:
-        raise DataError("data.channels: 1 leaves nothing of the colours that the captions of scenes name; set it to 0 or 3")
+        raise DataError("data.channels: scenes are in colour, of which their captions tell, and hide nothing; set it to 0 or 3")
     files.bounded(count, modality)
     known = scenes.factors(count, _key(seed, "scenes", part), part)
     told = {name: values for name, values in known.items() if values.dim() == 1}

@@ -20,6 +20,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
 FEWEST, MOST = 4, 64_000_000  # pixels on a side, pixels in all
 KEY = "aigc_demo"  # the PNG text chunk that holds the recipe
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of PIL, by channels
 MAT = (22, 24, 26)  # between the pictures of a sheet: the page mounts pictures on the same dark mat
 CHUNK = 64_000_000  # values resized at a time
 FILMS = {"mp4": 60, "webp": 60, "gif": 50}  # pictures a second at most: a GIF's clock ticks in 1/100 s
@@ -32,7 +33,8 @@ class FilmError(ValueError):
 
 @dataclass(frozen=True)
 class Modality:
-    """Square pictures of `size` pixels a side (1 to 512) in `channels` (1 is grey, 3 is colour). Raises ValueError for others."""
+    """Square pictures of `size` pixels a side (1 to 512) in `channels` (1 is grey, 3 is colour, 4 is colour and opacity, white where
+    nothing is seen). Raises ValueError for others."""
 
     size: int
     channels: int
@@ -47,8 +49,8 @@ class Modality:
     def __post_init__(self) -> None:
         if type(self.size) is not int or not 1 <= self.size <= 512:
             raise ValueError(f"size: {self.size!r} is not a whole number of pixels from 1 to 512")
-        if type(self.channels) is not int or self.channels not in (1, 3):
-            raise ValueError(f"channels: {self.channels!r} is not 1 (grey) or 3 (colour)")
+        if type(self.channels) is not int or self.channels not in (1, 3, 4):
+            raise ValueError(f"channels: {self.channels!r} is not 1 (grey), 3 (colour) or 4 (colour and opacity)")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -64,7 +66,8 @@ class Modality:
         """None: pictures are silent."""
 
     def read(self, data: bytes) -> torch.Tensor:
-        """One file's bytes -> uint8 (channels, size, size): upright, its centre square, its first frame, on white where it is transparent.
+        """One file's bytes -> uint8 (channels, size, size): upright, its centre square, its first frame, of less than four channels on
+        white where it is transparent.
 
         Raises BadItem with the reason."""
         return self.look(data)[0]
@@ -103,16 +106,18 @@ class Modality:
         if image.mode.startswith(("I", "F")):
             image = _eight_bits(image)
             notes.append("deeper than 8 bits: scaled to 8")
-        if image.has_transparency_data:
+        if image.has_transparency_data and self.channels < 4:
             paper = Image.new("RGBA", image.size, "white")
             paper.alpha_composite(image.convert("RGBA"))
             image = paper.convert("RGB")
             notes.append("transparent: laid on white")
-        image = image.convert("L" if self.channels == 1 else "RGB")
+        image = image.convert(MODES[self.channels])
         if side != self.size:
             # shrinking wants the sharp filter; growing by it would ring
             image = image.resize((self.size, self.size), Image.Resampling.LANCZOS if side > self.size else Image.Resampling.BICUBIC)
         pixels = torch.from_numpy(np.array(image)).view(self.size, self.size, self.channels)
+        if self.channels == 4:
+            pixels[pixels[..., 3] == 0] = torch.tensor((255, 255, 255, 0), dtype=torch.uint8)
         return pixels.permute(2, 0, 1).contiguous(), tuple(notes)
 
     def encode(self, items: torch.Tensor) -> torch.Tensor:
@@ -154,7 +159,7 @@ class Modality:
         columns = min(columns, len(items))
         rows = -(-len(items) // columns)
         step = self.size + (1 if self.size < 64 else 2)
-        pixels = items.detach().cpu().expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+        pixels = on_white(items.detach().cpu()).expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
         sheet = np.full((rows * step, columns * step, 3), MAT, np.uint8)
         for place, picture in enumerate(pixels):
             top, left = place // columns * step, place % columns * step
@@ -173,7 +178,9 @@ class Modality:
 
         brightness: how light it is; thickness: its area over its outline; width, height: those of a bar that spreads as much;
         left-right, up-down: its middle; slant: its shear, above 0 leans to the right; top-heavy: how much wider its upper half spreads
-        than its lower; and in colour, warmth: its red less its blue, and background: the border's lightness."""
+        than its lower; and in colour, warmth: its red less its blue, and background: the border's lightness. All as on white."""
+        if x.shape[1] == 4:
+            x = 1 - (1 - x[:, :3]) * (x[:, 3:] + 1) / 2
         border = torch.cat([x[..., 0, :], x[..., -1, :], x[..., 0], x[..., -1]], -1).median(-1).values  # (N, C)
         ink = (x - border[..., None, None]).abs().mean(1)  # (N, H, W)
         shape = (4 * ink / ink.amax((1, 2), keepdim=True).clamp(min=0.05)).clamp(max=1) + 1e-6
@@ -214,7 +221,7 @@ class Modality:
             raise FilmError("film: there is no picture to show")
         factor = -(-FILM_SIDE // self.size)
         square = np.ones((factor, factor, 1), np.uint8)
-        enlarged = (np.kron(pixels, square) for pixels in items.detach().cpu().permute(0, 2, 3, 1).numpy())
+        enlarged = (np.kron(pixels, square) for pixels in on_white(items.detach().cpu()).permute(0, 2, 3, 1).numpy())
         if kind == "mp4":
             return _mp4(enlarged, factor * self.size, fps)
         frames = [Image.fromarray(e[:, :, 0] if self.channels == 1 else e) for e in enlarged]
@@ -238,6 +245,12 @@ class Modality:
         if side != self.size:
             chunk = max(1, CHUNK // (items.shape[1] * max(side, self.size) ** 2))
             items = torch.cat([self._scaled(part) for part in items.split(chunk)]) if len(items) else items.new_empty(0, *self.shape)
+        return self.opaque(items)
+
+    def opaque(self, items: torch.Tensor) -> torch.Tensor:
+        """Items uint8 (N, 1 or 3, H, W), nowhere transparent, in the channels of this modality."""
+        if self.channels == 4:
+            return torch.cat([items.expand(-1, 3, -1, -1), torch.full_like(items[:, :1], 255)], 1)
         return items.expand(-1, self.channels, -1, -1).contiguous()
 
     def _scaled(self, items: torch.Tensor) -> torch.Tensor:
@@ -262,6 +275,14 @@ def _mp4(frames: Iterable[np.ndarray], side: int, fps: int) -> bytes:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(colour, format="rgb24")))
         container.mux(stream.encode())
     return file.getvalue()
+
+
+def on_white(items: torch.Tensor) -> torch.Tensor:
+    """Items uint8 (N, C, H, W), of colour and opacity as they look on white paper, uint8 (N, 3, H, W); others as they are."""
+    if items.shape[1] < 4:
+        return items
+    colour, opacity = items[:, :3].int(), items[:, 3:].int()
+    return ((colour * opacity + 255 * (255 - opacity) + 127) // 255).to(torch.uint8)
 
 
 def is_grey(items: torch.Tensor) -> bool:

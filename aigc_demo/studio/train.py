@@ -22,6 +22,7 @@ from ..engine import Engine
 from . import run_api, runs, widgets, words
 
 FIRST_SHOWN = ("model.latent", "train.batch", "train.lr", "seed")  # the few that matter; the rest is in a fold
+SEEN = {1: "grey", 3: "colour", 4: "colour, in part transparent"}  # of pictures, by channels
 # elsewhere in the form, or not the visitor's to choose
 ASKED = ("family", "preset", "train.budget", "train.unit", "data.source", "device", "base", "train.tracker")
 FIRST = ("vae:conv", "flow:points", "vae:sound")  # presets to begin with, of each kind where there is a choice
@@ -115,7 +116,7 @@ class Train:
             says = [f"{says[0]} {found.modality.extent}."]
         if found.modality.kind == "image":
             channels, height, width = found.modality.shape
-            says = [f"{says[0]} {width} × {height} pixels, {'grey' if channels == 1 else 'colour'}."]
+            says = [f"{says[0]} {width} × {height} pixels, {SEEN[channels]}."]
         says += (
             [f"{len(found.classes)} classes: {', '.join(found.classes[:12])}{' …' if len(found.classes) > 12 else ''}."]
             if found.classes

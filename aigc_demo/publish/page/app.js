@@ -64,14 +64,15 @@ function complain(sentence) {
 function image(x) {
   const made = new ImageData(width, height), n = width * height;
   for (let i = 0; i < n; i++) {
-    for (let c = 0; c < 3; c++) made.data[4 * i + c] = (x[channels === 1 ? i : c * n + i] + 1) * 127.5;
     made.data[4 * i + 3] = 255;
+    for (let c = 0; c < Math.max(3, channels); c++) made.data[4 * i + c] = (x[channels === 1 ? i : c * n + i] + 1) * 127.5;
   }
   return made;
 }
 
 function paint(canvas, picture) {
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  canvas.classList.toggle('clear', channels === 4);
   canvas.getContext('2d').putImageData(picture, 0, 0);
 }
 

@@ -30,7 +30,7 @@ export function xmp(template, aigc, recipe) {
   return template.replace('%(aigc)s', () => escaped(label)).replace('%(recipe)s', () => escaped(recipe));
 }
 
-/** The pixels of `image` (ImageData) as a PNG (W3C PNG, 3rd edition) of `channels` 1 or 3, losslessly, with the texts inside. */
+/** The pixels of `image` (ImageData) as a PNG (W3C PNG, 3rd edition) of `channels` 1, 3 or 4, losslessly, with the texts inside. */
 export async function png(image, channels, recipe, packet) {
   const { width, height, data } = image;
   const rows = new Uint8Array(height * (1 + channels * width));  // each row begins with its filter: 0 is none
@@ -41,7 +41,7 @@ export async function png(image, channels, recipe, packet) {
   const head = new Uint8Array(13), view = new DataView(head.buffer);
   view.setUint32(0, width);
   view.setUint32(4, height);
-  head.set([8, channels === 1 ? 0 : 2, 0, 0, 0], 8);
+  head.set([8, { 1: 0, 3: 2, 4: 6 }[channels], 0, 0, 0], 8);
   const packed = await new Response(new Blob([rows]).stream().pipeThrough(new CompressionStream('deflate'))).arrayBuffer();
   return new Blob([
     Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10), chunk('IHDR', head), chunk('iTXt', utf8(`XML:com.adobe.xmp\0\0\0\0\0${packet}`)),

@@ -7,9 +7,10 @@ function paint({ raw, width, height, channels }) {
   const bytes = Uint8Array.from(atob(raw), (c) => c.charCodeAt(0)), image = new ImageData(width, height), canvas = $('canvas');
   for (let i = 0, n = width * height; i < n; i++) {
     for (let c = 0; c < 3; c++) image.data[4 * i + c] = bytes[channels * i + (channels === 1 ? 0 : c)];
-    image.data[4 * i + 3] = 255;
+    image.data[4 * i + 3] = channels === 4 ? bytes[4 * i + 3] : 255;
   }
   Object.assign(canvas, { width, height });
+  canvas.classList.toggle('clear', channels === 4);
   canvas.getContext('2d').putImageData(image, 0, 0);
 }
 

@@ -6,7 +6,7 @@ function decode(picture) {
   const image = new ImageData(width, height), colours = channels === 1 && about.palette.length ? about.palette : null;
   for (let i = 0, n = width * height; i < n; i++) {
     for (let c = 0; c < 3; c++) image.data[4 * i + c] = colours ? colours[bytes[i]][c] : bytes[channels * i + (channels === 1 ? 0 : c)];
-    image.data[4 * i + 3] = 255;
+    image.data[4 * i + 3] = channels === 4 ? bytes[4 * i + 3] : 255;
   }
   return image;
 }
@@ -17,7 +17,11 @@ function lay(canvas, image) {
   canvas.getContext('2d').putImageData(image, 0, 0);
 }
 
-const paint = (canvas, picture) => lay(canvas, decode(picture));
+function paint(canvas, picture) {
+  canvas.classList.toggle('clear', picture.channels === 4);
+  lay(canvas, decode(picture));
+}
+
 const hero = $('.hero');
 
 function show(picture, of) {

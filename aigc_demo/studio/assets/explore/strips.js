@@ -52,11 +52,11 @@ function play(axis, value) {  // whether the strip is there and the picture was 
   const a = before * size, b = Math.min(before + 1, count - 1) * size;
   const image = new ImageData(width, height), data = image.data;
   for (let i = 0, n = width * height; i < n; i++) {
-    for (let c = 0; c < 3; c++) {
+    data[4 * i + 3] = 255;
+    for (let c = 0; c < Math.max(3, channels); c++) {
       const j = channels * i + (channels === 1 ? 0 : c);
       data[4 * i + c] = bytes[a + j] + share * (bytes[b + j] - bytes[a + j]);
     }
-    data[4 * i + 3] = 255;
   }
   lay(hero, image);
   pad.dataset.played = 1 + Number(pad.dataset.played || 0);
