@@ -233,7 +233,7 @@ def load(
         dataset = draw(source, _pictures(spec, source, default_size), spec.limit, seed, part)
     if len(dataset) < 2:
         raise DataError(f"{shown(name)}: at least 2 {dataset.ledger.thing}s are needed: {dataset.ledger.summary()}")
-    if twice := duplicates(dataset.items) - (len(dataset) - len(dataset.pictures().unique())):
+    if twice := duplicates(dataset.items) - (len(dataset) - 1 - int(dataset.pictures().max())):
         notes = (*dataset.ledger.notes, f"{twice:,} exact duplicates kept")
         dataset = replace(dataset, ledger=replace(dataset.ledger, notes=notes))
     return dataset

@@ -217,7 +217,7 @@ def memorises(course: Course, known: Mapping[str, float]) -> tuple[Evidence, ...
         if known["held out"] <= course.best("held out"):
             return ()
         began, untrained = course.series["held out"][0], course.series["trained"][0]
-        as_hard = known["trained"] * (began / untrained if untrained > 0 < began else 1.0)
+        as_hard = known["trained"] + max(0.0, known["trained"]) * (began / untrained - 1 if untrained > 0 else 0.0)
         gained = began - as_hard
         gap = Evidence("gap", (known["held out"] - as_hard) / gained if gained > 0 else 0.0, BOUNDS["gap"].value)
         return (gap,) if gap.value > gap.bound else ()
