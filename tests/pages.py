@@ -23,7 +23,7 @@ from aigc_demo.studio import explore
 
 ROOT = Path(__file__).parent.parent
 FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--no-first-run"),
+    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--use-fake-device-for-media-stream"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 SLOW = 100  # seconds that anything may take on a busy machine

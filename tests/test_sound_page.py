@@ -66,6 +66,27 @@ def test_a_sound_is_seen_heard_moved_found_and_walked(visit, site):
     assert (len(wave), rate) == (3 * 8000, 8000)
 
 
+def test_a_clip_that_is_recorded_is_found(visit, site):
+    page = visit("?model=tiny-sound", permissions=["microphone"])  # the browser's own: beeps
+    drawn(page, checkpoint="tiny-sound")
+    page.locator("[data-tab=invert]").click()
+    page.locator(".invert-record").click()
+    page.wait_for_function("() => document.querySelector('.invert-record').disabled")
+    page.wait_for_function("() => document.querySelector('.invert-says').textContent.includes('dB')")
+    assert page.locator(".invert-hear-original").is_visible()
+    assert page.locator(".invert-record").is_enabled()
+    assert page.locator(".invert-record").inner_text() == "Record 2 seconds"
+
+
+def test_without_a_microphone_a_sentence_says_so(visit, site):
+    page = visit("?model=tiny-sound", permissions=[])
+    drawn(page, checkpoint="tiny-sound")
+    page.evaluate("() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('none', 'NotFoundError')); }")
+    page.locator("[data-tab=invert]").click()
+    page.locator(".invert-record").click()
+    page.wait_for_function("() => document.querySelector('.line').textContent.includes('microphone')")
+
+
 def test_endpoints_give_sounds_and_refuse_what_makes_none(site, tmp_path):
     client = Client(site.url, verbose=False, download_files=tmp_path)
     wave, rate = soundfile.read(client.predict("tiny-sound", 3, "[1]", 5, api_name="/explore_sound"))
