@@ -488,7 +488,8 @@ def test_presenting_walks_by_itself_until_a_hand_comes(visit, site):
     page.mouse.move(300, 300)
     page.locator(".pad.walking").wait_for(state="detached")
     values = page.locator(".present-sliders input").evaluate_all("all => all.map((one) => Number(one.value))")
-    page.wait_for_function("(v) => JSON.parse(document.querySelector('.pad').dataset.drawn).sliders[0] === v", arg=values[0])
+    at_rest = "(v) => v.every((one, k) => JSON.parse(document.querySelector('.pad').dataset.drawn).sliders[k] === one)"
+    page.wait_for_function(at_rest, arg=values)
     right(site, page)
     page.locator(".present-leave").click()
     page.locator(".pad:not(.writer) .controls").wait_for()
