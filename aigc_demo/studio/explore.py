@@ -333,8 +333,7 @@ def command(state: dict[str, Any]) -> dict[str, str]:
 
 
 def _spec(spec: Spec) -> dict[str, Any]:
-    about = {"name": spec.name, "help": spec.help, "default": spec.default, "low": spec.low, "high": spec.high, "kind": spec.kind}
-    return about | {"choices": spec.choices}
+    return {field: getattr(spec, field) for field in ("name", "help", "default", "low", "high", "kind", "choices")}
 
 
 def _within(value: float) -> float:
