@@ -142,7 +142,7 @@ class Model(Promise):
         },
         "paper": {
             "about": "the small network that likelihoods are compared on",
-            "model": {"network": "mlp", "latent": 50, "hidden": (200, 200), "activation": "tanh", "conditional": False},
+            "model": {"network": "mlp", "latent": 50, "hidden": (200, 200), "activation": "tanh", "free_bits": 0.5, "conditional": False},
             "train": {"lr": 1e-3, "batch": 100, "decay": "cosine", "budget": 100},
             "size": 28,
         },
