@@ -25,14 +25,22 @@ def euler(velocity: Velocity, x: Tensor, times: Sequence[float], on_step: OnStep
     return x
 
 
-def heun(velocity: Velocity, x: Tensor, times: Sequence[float], on_step: OnStep | None = None, settle: Settle | None = None) -> Tensor:
+def heun(
+    velocity: Velocity,
+    x: Tensor,
+    times: Sequence[float],
+    on_step: OnStep | None = None,
+    settle: Settle | None = None,
+    edge: float = 0.0,
+) -> Tensor:
     """As `euler`, of second order: each step is taken with the mean of the slopes at its two ends, two evaluations.
 
-    A step to time 0 is Euler's, as the velocity of a denoiser has none there (algorithm 1 of Karras et al. 2022, arXiv:2206.00364)."""
+    A step to time `edge` is Euler's, as there the velocity has no value: that of a denoiser at 0 (algorithm 1 of Karras et al. 2022,
+    arXiv:2206.00364), and that of lines known by their end at 1."""
     for i in range(len(times) - 1):
         step, slope = times[i + 1] - times[i], velocity(x, times[i])
         there = x + step * slope
-        x = x + step / 2 * (slope + velocity(there, times[i + 1])) if times[i + 1] else there
+        x = there if times[i + 1] == edge else x + step / 2 * (slope + velocity(there, times[i + 1]))
         x = _done(i, x, times[i + 1], on_step, settle)
     return x
 

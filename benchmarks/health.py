@@ -37,7 +37,7 @@ from aigc_demo.trainer import LOG_SECONDS, REWINDS, Trainer, TrainingError, keep
 from . import report
 
 SEEDS = range(301, 306)
-TRAINS = ("config", "modality", "model", "history", "files", "samplers", "measures", "trainer")
+TRAINS = ("config", "modality", "model", "history", "files", "measures", "trainer")
 RUNS = Path(__file__).with_name("health_runs.json")
 LONG = ("gan:dcgan-rgb", "gan:modern", "gpt:shakespeare", "vae:iwae", "vae:sound")
 LEFT_OUT = ("flow:sound", "gpt:tang", "text_to_image:cpu")
@@ -72,7 +72,7 @@ BROKEN = (
 
 @functools.cache
 def code(family: str) -> str:
-    """The hash of all that trains a family: what every training goes through, and the family with the networks that it imports."""
+    """The hash of all that trains a family: what every training goes through, and the family with the networks and samplers it imports."""
     house = Path(model.__file__).parent
     rooms = [house / f"{room}.py" for room in TRAINS]
     rooms += [path for room in ("data", "modalities") for path in (house / room).glob("*.py")]
@@ -83,7 +83,8 @@ def code(family: str) -> str:
             if isinstance(node, ast.ImportFrom) and node.level:
                 place = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
                 named = [place.with_suffix(".py"), *(place / f"{name.name}.py" for name in node.names)]
-                todo += [file for file in named if file.parent == house / "nets" and file.is_file() and file not in rooms]
+                own = [file for file in named if file.parent == house / "nets" or file == house / "samplers.py"]
+                todo += [file for file in own if file.is_file() and file not in rooms]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(set(rooms)))).hexdigest()
 
 

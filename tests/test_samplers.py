@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from aigc_demo import samplers
+from aigc_demo.nets import line
 
 MEAN, SPREAD = 0.7, 0.3  # of the data, N(MEAN, SPREAD^2) in each number; the noise is N(0, 1)
 
@@ -37,6 +38,33 @@ def test_a_sampler_reaches_the_answer_at_the_rate_of_its_order(sampler, order):
     assert errors[0] / errors[1] == pytest.approx(2**order, rel=0.1)
     back = sampler(velocity, MEAN + SPREAD * x_0, grid(1, 0, 128))
     assert (back - x_0).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("t", [0.0, 0.5, 0.9])
+def test_a_line_that_is_known_by_its_end_has_the_velocity_that_leads_there(t):
+    x = noise(8, 1, 2, 2)
+    times = torch.full((8,), t, dtype=torch.float64)
+    end = x + (1 - t) * velocity(x, t)
+    torch.testing.assert_close(line.velocity(end, x, times, "data"), velocity(x, t))
+    assert line.velocity(end, x, times, "velocity") is end
+    near = line.velocity(end, x, torch.ones(8, dtype=torch.float64), "data")
+    torch.testing.assert_close(near, (end - x) / line.NEAR)  # no division by what is left, which is nothing
+
+
+@pytest.mark.parametrize("method", samplers.METHODS)
+def test_lines_that_are_known_by_their_end_are_never_asked_for_a_velocity_there(method):
+    asked = []
+
+    def told(x, t):
+        asked.append(t)
+        return velocity(x, t)
+
+    x_0 = noise(64, 1, 2, 2)
+    x = line.solver(method, "data")(told, x_0, grid(0, 1, 64))
+    assert max(asked) < 1
+    assert (x - (MEAN + SPREAD * x_0)).abs().max() < 0.05
+    line.solver(method, "velocity")(told, x_0, grid(0, 1, 64))
+    assert (max(asked) == 1) == (method == "heun")
 
 
 def test_a_denoiser_is_followed_down_to_no_noise():

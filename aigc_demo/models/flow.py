@@ -1,7 +1,8 @@
 """Flow matching (Lipman et al. 2022, arXiv:2210.02747; rectified flow: Liu et al. 2022, arXiv:2209.03003), in many steps or in one.
 
-Noise x_0 goes to data x_1 on a straight line, x_t = (1 - t) x_0 + t x_1, and a network learns the velocity of all lines through x_t:
-    loss = E |v(x_t, t) - (x_1 - x_0)|^2,  t from a logit-normal (Esser et al. 2024, arXiv:2403.03206, section 3.1).
+Noise x_0 goes to data x_1 on a straight line, x_t = (1 - t) x_0 + t x_1, and a network learns the velocity of all lines through x_t, of
+pictures and sounds most easily by where they end, v = (end - x_t) / (1 - t) (JiT: Li and He 2025, arXiv:2511.13720):
+    loss = E |v(x_t, t) - (x_1 - x_0)|^2,  t from a logit-normal (Esser et al. 2024, arXiv:2403.03206, section 3.1), EARLY of data.
 A sample solves dx/dt = v(x, t) from the latent, x_0, to t = 1. With `objective: average` the network learns instead the mean velocity u
 over the rest of the way, from t to any r, so that one step is enough (MeanFlow: Geng et al. 2025, arXiv:2505.13447):
     u(x_t, t, r) = v + (r - t) du/dt,  du/dt = du/dx v + du/dt by one forward-mode derivative; u(x_t, t, t) = v(x_t, t).
@@ -21,11 +22,14 @@ from .. import samplers
 from ..config import Fields, Network
 from ..modality import Modality
 from ..model import Batch, Model as Promise
+from ..nets import line
 from ..nets.condition import dropped
 from ..nets.denoising import network
 
 AHEAD = 0.25  # average: share of a batch that looks ahead, r > t; the rest learns the velocity, r = t (table 1a of MeanFlow)
 EVEN = 1e-3  # average: an item's error is divided by itself and this much, so that no item outweighs the rest (equation 22)
+EARLY = -0.8  # the mean of logit t where data is predicted: what a picture shows is settled near the noise (as in JiT)
+SPREAD = {"velocity": 0.8, "average": 1.2}  # its deviation; an average has to lead from one end to the other
 SHOWN = 0.95  # the time of the velocity that is shown: nearly all noise is gone
 EDIT_STEPS = 16  # at least: a picture is joined to what is kept of another step by step
 
@@ -34,6 +38,7 @@ class Config(Network):
     """The network, and what it learns."""
 
     objective: Literal["velocity", "average"] = Field("velocity", description="of the flow; average velocities make one step enough")
+    predicts: line.Predicts = Field("velocity", description="what the network gives; data is learnt sooner, and leaves less noise")
     steps: int = Field(16, ge=1, le=1000, description="steps from noise to a sample, where a sampling asks for none")
     guidance: float = Field(1.0, ge=1, le=10, description="how far beyond its class a sample is drawn; average: learnt once for all")
     transport: bool = Field(False, description="pair noise and data of a batch by optimal transport: straighter ways")
@@ -71,19 +76,19 @@ class Model(Promise):
     presets: ClassVar = {
         "cpu": {
             "about": "a small transformer, many steps; varied, and quick to train",
-            "model": {"width": 128, "depth": 6, "heads": 4, "patch": 4, "steps": 8},
+            "model": {"width": 128, "depth": 6, "heads": 4, "patch": 4, "steps": 8, "predicts": "data"},
             "train": {"lr": 1e-3, "beta2": 0.99, "batch": 64, "warmup": 100, "decay": "cosine", "clip": 1.0, "marks": 15},
             "size": 28,
         },
         "one-step": {
             "about": "a small transformer, one step: sliders move live",
-            "model": {"width": 128, "depth": 6, "heads": 4, "patch": 4, "steps": 1, "objective": "average"},
+            "model": {"width": 128, "depth": 6, "heads": 4, "patch": 4, "steps": 1, "objective": "average", "predicts": "data"},
             "train": {"lr": 1e-3, "beta2": 0.95, "batch": 64, "warmup": 100, "decay": "cosine", "clip": 1.0},
             "size": 28,
         },
         "gpu": {
             "about": "the published small transformer of 33 million weights",
-            "model": {"width": 384, "depth": 12, "heads": 6, "patch": 2, "steps": 25},
+            "model": {"width": 384, "depth": 12, "heads": 6, "patch": 2, "steps": 25, "predicts": "data"},
             "train": {"lr": 2e-4, "batch": 256, "warmup": 1000, "ema": 0.9999, "budget": 400, "clip": 1.0},
             "size": 32,
         },
@@ -96,14 +101,15 @@ class Model(Promise):
         },
         "sound": {
             "about": "sounds of a chosen class, in two steps; hours on a CPU",
-            "model": {"width": 128, "depth": 5, "heads": 4, "patch": 8, "steps": 2, "objective": "average", "guidance": 1.5},
+            "model": {"width": 128, "depth": 5, "heads": 4, "patch": 8, "steps": 2, "guidance": 1.5}
+            | {"objective": "average", "predicts": "data"},
             "train": {"lr": 2e-3, "beta2": 0.99, "batch": 64, "warmup": 100, "decay": "cosine", "clip": 1.0, "budget": 60},
             "data": {"source": "tones"},
             "size": 64,
         },
         "tiny": {
             "about": "for tests, seconds",
-            "model": {"width": 32, "depth": 1, "heads": 2, "patch": 4, "steps": 2},
+            "model": {"width": 32, "depth": 1, "heads": 2, "patch": 4, "steps": 2, "predicts": "data"},
             "train": {"lr": 5e-3, "batch": 16, "ema": 0.9, "budget": 1},
             "size": 16,
         },
@@ -121,7 +127,8 @@ class Model(Promise):
 
         y (N,) may be `classes`, which means none."""
         t, r = (torch.as_tensor(v, dtype=x.dtype, device=x.device).expand(x.shape[0]) for v in (t, r))
-        return self.network(x, torch.stack([t, r - t] if self.config.objective == "average" else [t], 1), y)
+        found = self.network(x, torch.stack([t, r - t] if self.config.objective == "average" else [t], 1), y)
+        return line.velocity(found, x, t, self.config.predicts)
 
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         x_1, classes = batch.x, batch.y if self.classes else None
@@ -130,7 +137,8 @@ class Model(Promise):
         if self.config.transport:
             x_0 = paired(x_0, x_1, classes)
         y = dropped(classes, self.classes, self.config.drop, rng)
-        ends = torch.randn(2, n, generator=rng).sigmoid().to(x_1.device)
+        early, spread = (EARLY, SPREAD[self.config.objective]) if self.config.predicts == "data" else (0.0, 1.0)
+        ends = (early + spread * torch.randn(2, n, generator=rng)).sigmoid().to(x_1.device)
         ahead = n - round(AHEAD * n) if self.config.objective == "average" else n  # items from here on look ahead
         t = torch.cat([ends[0, :ahead], ends[:, ahead:].amin(0)])
         r = torch.cat([ends[0, :ahead], ends[:, ahead:].amax(0)])
@@ -172,7 +180,7 @@ class Model(Promise):
 
         own = 1.0 if self.config.objective == "average" else self.config.guidance  # an average has learnt it
         field = samplers.of_class(of, condition, self.classes, sampling.guidance * own)
-        follow = samplers.hops if self.config.objective == "average" else samplers.METHODS[sampling.method]
+        follow = samplers.hops if self.config.objective == "average" else line.solver(sampling.method, self.config.predicts)
         return follow(field, x, times, on_step, settle)
 
     def sample(self, latents, sampling, condition=None, on_step=None):
