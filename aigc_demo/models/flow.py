@@ -5,7 +5,7 @@ pictures and sounds most easily by where they end, v = (end - x_t) / (1 - t) (Ji
     loss = E |v(x_t, t) - (x_1 - x_0)|^2,  t from a logit-normal (Esser et al. 2024, arXiv:2403.03206, section 3.1), EARLY of data.
 A sample solves dx/dt = v(x, t) from the latent, x_0, to t = 1. With `objective: average` the network learns instead the mean velocity u
 over the rest of the way, from t to any r, so that one step is enough (MeanFlow: Geng et al. 2025, arXiv:2505.13447):
-    u(x_t, t, r) = v + (r - t) du/dt,  du/dt = du/dx v + du/dt by one forward-mode derivative; u(x_t, t, t) = v(x_t, t).
+    u(x_t, t, r) = v + (r - t) du/dt,  along the flow, by one forward-mode derivative; u(x_t, t, t) = v(x_t, t).
 With `transport` x_0 and x_1 of a batch are paired at the least sum of squared distances (minibatch optimal transport: Tong et al. 2023,
 arXiv:2302.00482), within a class, as otherwise x_0 would tell the class (Cheng and Schwing 2025, arXiv:2503.10636)."""
 
@@ -164,8 +164,10 @@ class Model(Promise):
 
     @torch.no_grad()
     def _ahead(self, v: Tensor, x_t: Tensor, t: Tensor, r: Tensor, y: Tensor | None) -> Tensor:
-        """The mean velocity from t to r by equation 6 of MeanFlow."""
-        _, change = samplers.along(lambda x, t: self.average(x, t, r, y), (x_t, t), (v, torch.ones_like(t)))
+        """The mean velocity from t to r by equation 6 of MeanFlow, the change along the flow as the network knows it: that along one line
+        is right in the mean only, and errs the more, the more the network knows (Geng et al. 2025, arXiv:2512.02012)."""
+        way = self.average(x_t, t, t, y)
+        _, change = samplers.along(lambda x, t: self.average(x, t, r, y), (x_t, t), (way, torch.ones_like(t)))
         return v + samplers.across(r - t, v) * change
 
     def surface(self, x: Tensor) -> Tensor | None:
