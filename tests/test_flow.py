@@ -27,6 +27,14 @@ def gaussian(changes=None):
     return built
 
 
+@pytest.mark.parametrize(("size", "side"), [(28, 7), (32, 8), (64, 8), (100, 5), (16, 4), (31, 1), (3, 1)])
+def test_a_patch_is_a_quarter_of_the_picture_where_none_is_asked_for(size, side):
+    assert flow.quarter(size) == side
+    if size > 3:
+        built = untrained("flow:tiny", Image(size, 1), 0, {"model.patch": 0})
+        assert built.network.patch == side
+
+
 @pytest.mark.parametrize("y", [None, [0, 0, 1, 1, 1]], ids=str)
 def test_noise_and_data_are_paired_at_the_least_distance_within_a_class(y):
     x_0, x_1 = torch.randn(2, 5, 1, 2, 2, generator=generator(3))

@@ -30,6 +30,7 @@ AHEAD = 0.25  # average: share of a batch that looks ahead, r > t; the rest lear
 EVEN = 1e-3  # average: an item's error is divided by itself and this much, so that no item outweighs the rest (equation 22)
 EARLY = -0.8  # the mean of logit t where data is predicted: what a picture shows is settled near the noise (as in JiT)
 SPREAD = {"velocity": 0.8, "average": 1.2}  # its deviation; an average has to lead from one end to the other
+COARSEST = 8  # pixels: a larger patch has more numbers than a small network is wide
 SHOWN = 0.95  # the time of the velocity that is shown: nearly all noise is gone
 EDIT_STEPS = 16  # at least: a picture is joined to what is kept of another step by step
 
@@ -37,6 +38,9 @@ EDIT_STEPS = 16  # at least: a picture is joined to what is kept of another step
 class Config(Network):
     """The network, and what it learns."""
 
+    patch: int = Field(
+        0, ge=0, le=64, description="transformer: side of a patch in pixels; smaller is finer and slower; 0 is a quarter of the picture's"
+    )
     objective: Literal["velocity", "average"] = Field("velocity", description="of the flow; average velocities make one step enough")
     predicts: line.Predicts = Field("velocity", description="what the network gives; data is learnt sooner, and leaves less noise")
     steps: int = Field(16, ge=1, le=1000, description="steps from noise to a sample, where a sampling asks for none")
@@ -53,6 +57,11 @@ class Sampling(Fields):
         1.0, ge=0, le=8, description="times the model's own: more draws more of the class, less varied, in twice the time"
     )
     truncation: float = Field(1.0, ge=0.0, le=2.0, description="scales the latent: below 1 is more typical, above 1 more unusual")
+
+
+def quarter(size: int) -> int:
+    """The side of a patch that is a quarter of `size`, or the largest below that which divides it, COARSEST at most."""
+    return next(side for side in range(max(1, min(size // 4, COARSEST)), 0, -1) if size % side == 0)
 
 
 def paired(x_0: Tensor, x_1: Tensor, y: Tensor | None) -> Tensor:
@@ -76,13 +85,13 @@ class Model(Promise):
     presets: ClassVar = {
         "cpu": {
             "about": "a small transformer, many steps; varied, and quick to train",
-            "model": {"width": 128, "depth": 6, "heads": 4, "patch": 4, "steps": 8, "predicts": "data"},
+            "model": {"width": 128, "depth": 6, "heads": 4, "steps": 8, "predicts": "data"},
             "train": {"lr": 1e-3, "beta2": 0.99, "batch": 64, "warmup": 100, "decay": "cosine", "clip": 1.0, "marks": 15},
             "size": 28,
         },
         "one-step": {
             "about": "a small transformer, one step: sliders move live",
-            "model": {"width": 128, "depth": 6, "heads": 4, "patch": 4, "steps": 1, "objective": "average", "predicts": "data"},
+            "model": {"width": 128, "depth": 6, "heads": 4, "steps": 1, "objective": "average", "predicts": "data"},
             "train": {"lr": 1e-3, "beta2": 0.95, "batch": 64, "warmup": 100, "decay": "cosine", "clip": 1.0},
             "size": 28,
         },
@@ -120,7 +129,8 @@ class Model(Promise):
         self.config, self.latent = config, modality.shape
         self.classes = classes if config.conditional else 0
         self.draft = {} if config.objective == "average" else {"steps": 4, "method": "euler"}
-        self.network = network(config, modality.shape, self.classes, 2 if config.objective == "average" else 1)
+        sized = config.model_copy(update={"patch": config.patch or quarter(modality.shape[-1])})
+        self.network = network(sized, modality.shape, self.classes, 2 if config.objective == "average" else 1)
 
     def average(self, x: Tensor, t: Tensor | float, r: Tensor | float, y: Tensor | None) -> Tensor:
         """x (N, *shape) at t, each (N,) or one number -> the mean velocity from t to r; at r = t, and without `average`, that at t.
