@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from aigc_demo import samplers
-from aigc_demo.nets import line
 
 MEAN, SPREAD = 0.7, 0.3  # of the data, N(MEAN, SPREAD^2) in each number; the noise is N(0, 1)
 
@@ -45,10 +44,10 @@ def test_a_line_that_is_known_by_its_end_has_the_velocity_that_leads_there(t):
     x = noise(8, 1, 2, 2)
     times = torch.full((8,), t, dtype=torch.float64)
     end = x + (1 - t) * velocity(x, t)
-    torch.testing.assert_close(line.velocity(end, x, times, "data"), velocity(x, t))
-    assert line.velocity(end, x, times, "velocity") is end
-    near = line.velocity(end, x, torch.ones(8, dtype=torch.float64), "data")
-    torch.testing.assert_close(near, (end - x) / line.NEAR)  # no division by what is left, which is nothing
+    torch.testing.assert_close(samplers.straight(end, x, times, "data"), velocity(x, t))
+    assert samplers.straight(end, x, times, "velocity") is end
+    near = samplers.straight(end, x, torch.ones(8, dtype=torch.float64), "data")
+    torch.testing.assert_close(near, (end - x) / samplers.NEAR)  # no division by what is left, which is nothing
 
 
 @pytest.mark.parametrize("method", samplers.METHODS)
@@ -60,10 +59,10 @@ def test_lines_that_are_known_by_their_end_are_never_asked_for_a_velocity_there(
         return velocity(x, t)
 
     x_0 = noise(64, 1, 2, 2)
-    x = line.solver(method, "data")(told, x_0, grid(0, 1, 64))
+    x = samplers.solver(method, "data")(told, x_0, grid(0, 1, 64))
     assert max(asked) < 1
     assert (x - (MEAN + SPREAD * x_0)).abs().max() < 0.05
-    line.solver(method, "velocity")(told, x_0, grid(0, 1, 64))
+    samplers.solver(method, "velocity")(told, x_0, grid(0, 1, 64))
     assert (max(asked) == 1) == (method == "heun")
 
 

@@ -22,7 +22,6 @@ from .. import samplers
 from ..config import Fields, Network
 from ..modality import Modality
 from ..model import Batch, Model as Promise
-from ..nets import line
 from ..nets.condition import dropped
 from ..nets.denoising import network
 
@@ -42,7 +41,7 @@ class Config(Network):
         0, ge=0, le=64, description="transformer: side of a patch in pixels; smaller is finer and slower; 0 is a quarter of the picture's"
     )
     objective: Literal["velocity", "average"] = Field("velocity", description="of the flow; average velocities make one step enough")
-    predicts: line.Predicts = Field("velocity", description="what the network gives; data is learnt sooner, and leaves less noise")
+    predicts: samplers.Predicts = Field("velocity", description="what the network gives; data is learnt sooner, and leaves less noise")
     steps: int = Field(16, ge=1, le=1000, description="steps from noise to a sample, where a sampling asks for none")
     guidance: float = Field(1.0, ge=1, le=10, description="how far beyond its class a sample is drawn; average: learnt once for all")
     transport: bool = Field(False, description="pair noise and data of a batch by optimal transport: straighter ways")
@@ -138,7 +137,7 @@ class Model(Promise):
         y (N,) may be `classes`, which means none."""
         t, r = (torch.as_tensor(v, dtype=x.dtype, device=x.device).expand(x.shape[0]) for v in (t, r))
         found = self.network(x, torch.stack([t, r - t] if self.config.objective == "average" else [t], 1), y)
-        return line.velocity(found, x, t, self.config.predicts)
+        return samplers.straight(found, x, t, self.config.predicts)
 
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         x_1, classes = batch.x, batch.y if self.classes else None
@@ -192,7 +191,7 @@ class Model(Promise):
 
         own = 1.0 if self.config.objective == "average" else self.config.guidance  # an average has learnt it
         field = samplers.of_class(of, condition, self.classes, sampling.guidance * own)
-        follow = samplers.hops if self.config.objective == "average" else line.solver(sampling.method, self.config.predicts)
+        follow = samplers.hops if self.config.objective == "average" else samplers.solver(sampling.method, self.config.predicts)
         return follow(field, x, times, on_step, settle)
 
     def sample(self, latents, sampling, condition=None, on_step=None):

@@ -23,7 +23,6 @@ from .. import samplers
 from ..config import ConfigError, Fields
 from ..modality import Modality
 from ..model import Batch, Model as Promise
-from ..nets import line
 from ..nets.condition import dropped
 from ..nets.transformer import Transformer, Words
 
@@ -142,7 +141,7 @@ class Model(Promise):
     def velocity(self, x: Tensor, t: Tensor | float, told: Words) -> Tensor:
         """x (N, *shape) at t, (N,) or one number, told in words -> dx/dt."""
         t = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(len(x))
-        return line.velocity(self.network(x, t[:, None], words=told), x, t, self.config.predicts)
+        return samplers.straight(self.network(x, t[:, None], words=told), x, t, self.config.predicts)
 
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         x_1, n = batch.x, len(batch.x)
@@ -204,4 +203,4 @@ class Model(Promise):
         if bool(prompt.any()) or bool(negative.any()) or sampling.mix:
             goal = samplers.guided(goal, field(negative), sampling.guidance)
         times = samplers.grid(0.0, 1.0, sampling.steps or self.config.steps)
-        return line.solver(sampling.method, self.config.predicts)(goal, latents * sampling.truncation, times, on_step, settle)
+        return samplers.solver(sampling.method, self.config.predicts)(goal, latents * sampling.truncation, times, on_step, settle)
