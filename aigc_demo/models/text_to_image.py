@@ -101,7 +101,7 @@ class Model(Promise):
     presets: ClassVar = {
         "cpu": {
             "about": "scenes that a sentence describes, in English or Chinese; twenty minutes on a core",
-            "model": {"width": 96, "depth": 4, "heads": 4, "patch": 4, "predicts": "data"},
+            "model": {"width": 96, "depth": 4, "heads": 4, "patch": 4},
             "data": {"source": "scenes"},
             "train": {"lr": 2e-3, "beta2": 0.99, "batch": 16, "warmup": 200, "decay": "cosine", "clip": 1.0}
             | {"budget": 11000, "unit": "steps", "marks": 4, "weights": "float16"},
@@ -109,14 +109,14 @@ class Model(Promise):
         },
         "gpu": {
             "about": "the same, four times as wide, for pictures of more than shapes",
-            "model": {"width": 384, "depth": 10, "heads": 6, "patch": 4, "reading": 4, "steps": 16, "predicts": "data"},
+            "model": {"width": 384, "depth": 10, "heads": 6, "patch": 4, "reading": 4, "steps": 16},
             "data": {"source": "scenes"},
             "train": {"lr": 5e-4, "beta2": 0.99, "batch": 256, "warmup": 1000, "decay": "cosine", "clip": 1.0, "budget": 100},
             "size": 32,
         },
         "tiny": {
             "about": "for tests, seconds",
-            "model": {"width": 32, "depth": 1, "heads": 2, "reading": 1, "steps": 2, "predicts": "data"},
+            "model": {"width": 32, "depth": 1, "heads": 2, "reading": 1, "steps": 2},
             "data": {"source": "scenes"},
             "train": {"lr": 5e-3, "batch": 16, "ema": 0.9, "budget": 1},
             "size": 16,
