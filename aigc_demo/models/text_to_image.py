@@ -1,7 +1,7 @@
 """Pictures from words: flow matching on patches that look at the words of a caption (Esser et al. 2024, arXiv:2403.03206, made small).
 
 Noise x_0 goes to a picture x_1 on a straight line, x_t = (1 - t) x_0 + t x_1, and the network learns the velocity of all lines through x_t
-that a caption c belongs to (rectified flow: Liu et al. 2022, arXiv:2209.03003), most easily by where they end, v = (end - x_t) / (1 - t):
+that a caption c belongs to (rectified flow: Liu et al. 2022, arXiv:2209.03003):
     loss = E |v(x_t, t, c) - (x_1 - x_0)|^2,  t from a logit-normal around EARLY: what stands where is settled near the noise.
 A small transformer, trained along with it, reads the caption. Some captions are left out while it learns, so that a sample can go further
 towards its prompt than the prompt alone leads (classifier-free guidance: Ho and Salimans 2022, arXiv:2207.12598):
@@ -41,9 +41,6 @@ class Config(Fields):
     reading: int = Field(2, ge=1, le=24, description="blocks that read")
     patch: int = Field(4, ge=1, le=64, description="side of a patch in pixels; smaller is finer and slower")
     heads: int = Field(4, ge=1, le=64, description="parts that attention looks with")
-    predicts: Literal["velocity", "data"] = Field(
-        "velocity", description="what the network gives; data leaves less noise, and is learnt sooner"
-    )
     drop: float = Field(0.1, ge=0, lt=1, description="share of the captions that are left out, so that guidance can tell one from none")
     steps: int = Field(8, ge=1, le=1000, description="steps from noise to a picture, where a sampling asks for none")
 
@@ -141,7 +138,7 @@ class Model(Promise):
     def velocity(self, x: Tensor, t: Tensor | float, told: Words) -> Tensor:
         """x (N, *shape) at t, (N,) or one number, told in words -> dx/dt."""
         t = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(len(x))
-        return samplers.straight(self.network(x, t[:, None], words=told), x, t, self.config.predicts)
+        return self.network(x, t[:, None], words=told)
 
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         x_1, n = batch.x, len(batch.x)
@@ -203,4 +200,4 @@ class Model(Promise):
         if bool(prompt.any()) or bool(negative.any()) or sampling.mix:
             goal = samplers.guided(goal, field(negative), sampling.guidance)
         times = samplers.grid(0.0, 1.0, sampling.steps or self.config.steps)
-        return samplers.solver(sampling.method, self.config.predicts)(goal, latents * sampling.truncation, times, on_step, settle)
+        return samplers.METHODS[sampling.method](goal, latents * sampling.truncation, times, on_step, settle)
