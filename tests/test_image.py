@@ -209,8 +209,8 @@ def read_off(**changes):
     [
         ("brightness", {"ink": 0.2}, {"ink": 0.9}),
         ("thickness", {"box": (10, 4, 4, 24)}, {"box": (10, 4, 12, 24)}),
-        ("width", {"box": (8, 8, 8, 16)}, {"box": (8, 8, 16, 16)}),
-        ("height", {"box": (8, 8, 16, 8)}, {"box": (8, 8, 16, 16)}),
+        ("size", {"box": (8, 8, 8, 16)}, {"box": (8, 8, 16, 16)}),
+        ("aspect", {"box": (8, 8, 16, 16)}, {"box": (8, 8, 16, 8)}),
         ("left-right", {"box": (2, 8, 16, 16)}, {"box": (12, 8, 16, 16)}),
         ("up-down", {"box": (8, 12, 16, 16)}, {"box": (8, 2, 16, 16)}),
         ("slant", {"shear": -0.5}, {"shear": 0.5}),
@@ -222,8 +222,8 @@ def test_a_measure_follows_what_it_is_named_after(name, less, more):
 
 def test_measures_are_in_half_sides_and_do_not_depend_on_shade_or_paper():
     dark = read_off(box=(4, 6, 8, 16))
-    assert dark["width"] == pytest.approx(8 / 16, abs=0.03)
-    assert dark["height"] == pytest.approx(16 / 16, abs=0.05)
+    assert dark["size"] == pytest.approx((8 * 16) ** 0.5 / 16, abs=0.01)
+    assert dark["aspect"] == pytest.approx(np.log(8 / 16), abs=0.03)
     assert dark["left-right"] == pytest.approx((8 - 16) / 16, abs=0.03)
     assert dark["up-down"] == pytest.approx((16 - 14) / 16, abs=0.03)
     assert dark["slant"] == pytest.approx(0, abs=1e-3)
@@ -242,6 +242,20 @@ def test_colour_has_two_more_measures_and_a_blank_picture_has_all():
     blank = Modality.measures(torch.ones(2, 3, 8, 8))
     assert blank.keys() == values.keys()
     assert all(v.isfinite().all() for v in blank.values())
+
+
+def test_noise_on_the_background_moves_no_measure_of_the_shape():
+    clean = drawn(box=(10, 10, 8, 8))
+    noisy = clean + 0.12 * torch.rand(clean.shape, generator=torch.Generator().manual_seed(1)) - 0.06
+    was, seen = ({name: v.item() for name, v in Modality.measures(x).items()} for x in (clean, noisy))
+    for name in ("thickness", "size", "aspect", "left-right", "up-down", "slant", "top-heavy"):
+        assert seen[name] == pytest.approx(was[name], abs=0.02), name
+
+
+def test_a_picture_with_hardly_a_shape_holds_a_small_one():
+    speck, shape = torch.full((1, 3, 32, 32), 0.9), drawn(channels=3)
+    speck[:, :, 3, 4] = 0.8
+    assert Modality.measures(speck)["size"] < 0.2 * Modality.measures(shape)["size"]
 
 
 def test_top_heavy_is_wide_above():

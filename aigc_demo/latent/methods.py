@@ -13,7 +13,7 @@ from ..model import Model, draw_latents, key
 
 Measures = Callable[[Tensor], dict[str, Tensor]]  # x (N, *shape) -> {name: (N,)}, as a modality has them
 SAMPLES = 2400  # that a look takes, about: the fewer axes, the more latents it looks around,
-EXAMPLES = (12, 48)  # at least, one of each of ten classes and two, and at most; of a latent like a picture, which takes steps, at least
+EXAMPLES = (12, 192)  # at least, one of each of ten classes and two, and at most; of a latent like a picture, which takes steps, at least
 STEP = 0.5  # standard deviations: wide enough for what a slider shows, narrow enough for a derivative
 TYPICAL = 200  # samples that say how far a measure spreads by itself
 MOST_AXES = 64  # along which a latent with the shape of a picture is looked at

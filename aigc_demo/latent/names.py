@@ -9,11 +9,11 @@ from torch import Tensor
 
 from .methods import Look, Reading, columns, drawn
 
-HELD = 16  # latents that a direction is judged on
+HELD = 64  # latents that a direction is judged on
 REACH = 2.0  # standard deviations to either side: what a slider shows in most of its travel
-MOVED = 2.0  # a name needs the measure to move so many of its standard deviations, from one end to the other, in the mean,
+MOVED = 1.2  # a name needs the measure to move so many of its standard deviations, from one end to the other, in the mean,
 STEADY = 0.85  # the same way in at least this share of the latents,
-SHARE = 0.5  # and to have at least this share of the squared movement of all measures
+SHARE = 0.4  # and to have at least this share of the squared movement of all measures
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ KEY = "aigc_demo"  # the PNG text chunk that holds the recipe
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of PIL, by channels
 MAT = (22, 24, 26)  # between the pictures of a sheet: the page mounts pictures on the same dark mat
 CHUNK = 64_000_000  # values resized at a time
+LEAST, WHOLE = 0.15, 0.3  # of the most that a pixel differs from the background: what begins to be of the shape, and what wholly is
+FAINT = 0.5  # of a range of 2: a picture in which no pixel differs by more holds hardly a shape
 FILMS = {"mp4": 60, "webp": 60, "gif": 50}  # pictures a second at most: a GIF's clock ticks in 1/100 s
 FILM_SIDE = 256  # pixels at least: smaller pictures are enlarged by a whole factor
 
@@ -173,17 +175,21 @@ class Modality:
 
     @staticmethod
     def measures(x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Of x (N, C, H, W), and of the shape in it: what differs from the background, the border's median colour, by a quarter of the
-        most that any of its pixels does counts whole, whatever its shade. Places and lengths are in half sides.
+        """Of x (N, C, H, W), and of the shape in it: what differs from the background, the border's median colour, by more than 15 % of the
+        most that any of its pixels does, and wholly from 30 % on, whatever its shade; where nothing differs by a quarter of the range, of
+        that. Places and lengths are in half sides.
 
-        brightness: how light it is; thickness: its area over its outline; width, height: those of a bar that spreads as much;
-        left-right, up-down: its middle; slant: its shear, above 0 leans to the right; top-heavy: how much wider its upper half spreads
-        than its lower; and in colour, warmth: its red less its blue, and background: the border's lightness. All as on white."""
+        brightness: how light it is; thickness: its area over its outline; size: the side of a square of its area; aspect: the logarithm of
+        how much wider than high it spreads; left-right, up-down: its middle; slant: its shear, above 0 leans to the right; top-heavy: how
+        much wider its upper half spreads than its lower; and in colour, warmth: its red less its blue, and background: the border's
+        lightness. All as on white."""
         if x.shape[1] == 4:
             x = 1 - (1 - x[:, :3]) * (x[:, 3:] + 1) / 2
         border = torch.cat([x[..., 0, :], x[..., -1, :], x[..., 0], x[..., -1]], -1).median(-1).values  # (N, C)
         ink = (x - border[..., None, None]).abs().mean(1)  # (N, H, W)
-        shape = (4 * ink / ink.amax((1, 2), keepdim=True).clamp(min=0.05)).clamp(max=1) + 1e-6
+        most = ink.amax((1, 2), keepdim=True).clamp(min=FAINT)
+        # what is fainter is noise, of which a whole background outweighs a small shape
+        shape = ((ink / most - LEAST) / (WHOLE - LEAST)).clamp(0, 1) + 1e-6
         down, across = (torch.linspace(a, -a, n, device=x.device) for a, n in ((1.0, x.shape[2]), (-1.0, x.shape[3])))
         down, across = down.view(1, -1, 1), across.view(1, 1, -1)
 
@@ -197,8 +203,8 @@ class Modality:
         found = {
             "brightness": mean(x.mean(1)),
             "thickness": shape.sum((1, 2)) / outline.sum((1, 2)),
-            "width": (12 * mean(u.square())).sqrt(),
-            "height": (12 * tall).sqrt(),
+            "size": 2 * shape.mean((1, 2)).sqrt(),
+            "aspect": (mean(u.square()) / tall).log() / 2,
             "left-right": right,
             "up-down": up,
             "slant": mean(u * v) / tall,
