@@ -8,7 +8,9 @@ every request (DevTools' Network.emulateNetworkConditions):
 - latency and a drag: as in benchmarks.explore, on a slider whose strip is there.
 - equality: every stop of the first slider, painted from the strip while nothing is heard of the server, against the engine in this process;
   and, for what it is worth, the places between two stops, where the page mixes their pictures until the hand rests.
-- short drags as in benchmarks.explore, half of them at each latency: the picture at rest must be the one that the engine draws."""
+- short drags as in benchmarks.explore, half of them at each latency: the picture at rest must be the one that the engine draws.
+
+A model that does not draw a whole strip in the time that one may take has none to be dragged on: of it that alone is told."""
 
 from __future__ import annotations
 
@@ -92,6 +94,13 @@ def off(found: list[dict[str, Any]], name: str) -> float:
     return total / len(found)
 
 
+def reached(name: str) -> int:
+    """How many stops of its first slider's travel a checkpoint draws in the time of a strip."""
+    from aigc_demo.engine import Engine, Request
+
+    return len(Engine().strip(Request(name), "sliders.0", [0.1 * k - 3 for k in range(STOPS)]))
+
+
 def measure(name: str, visitor: Any, quick: bool) -> list[dict[str, Any]]:
     """The rows of one checkpoint."""
     rng = random.Random(name)
@@ -138,6 +147,9 @@ def main() -> None:
         with page.serve(Path(home), *page.APP) as server:
             for name in names:
                 report.say(name)
+                if (stops := reached(name)) < STOPS:
+                    rows.append(report.row(f"{name}: stops drawn in the time of a strip", stops, f"of {STOPS}"))
+                    continue
                 visitor = page.visit(chromium, server.url)
                 rows += measure(name, visitor, asked.quick)
                 visitor.context.close()
