@@ -24,7 +24,7 @@ from typing import Any
 from . import explore, page, report, static_page
 
 AWAY = (0, 80)  # ms of latency
-STOPS = 61
+STOPS = [round(0.1 * k - 3, 2) for k in range(61)]  # of a slider, as the page has them
 TOUCH = """async (limit) => {  // until the strip of a slider that is pressed is there, after a new seed
   const pad = document.querySelector('.pad'), frame = () => new Promise(requestAnimationFrame), began = performance.now();
   const wait = async (there) => {
@@ -98,7 +98,7 @@ def reached(name: str) -> int:
     """How many stops of its first slider's travel a checkpoint draws in the time of a strip."""
     from aigc_demo.engine import Engine, Request
 
-    return len(Engine().strip(Request(name), "sliders.0", [0.1 * k - 3 for k in range(STOPS)]))
+    return len(Engine().strip(Request(name), "sliders.0", STOPS))
 
 
 def measure(name: str, visitor: Any, quick: bool) -> list[dict[str, Any]]:
@@ -124,10 +124,9 @@ def measure(name: str, visitor: Any, quick: bool) -> list[dict[str, Any]]:
         ]
         if not ms:
             rows.append(report.row(f"{name}: a strip", touches[0]["bytes"] / 1000, "kB"))
-            stops = [round(0.1 * k - 3, 2) for k in range(STOPS)]
-            share = static_page.equality(visitor.evaluate(PLAY, stops), name)
+            share = static_page.equality(visitor.evaluate(PLAY, STOPS), name)
             rows.append(report.row(f"{name}: values of the strip within 1 of 255 of the engine's", share, "%", ">= 99.9"))
-            between = off(visitor.evaluate(PLAY, [round(v + 0.05, 2) for v in stops[:-1]]), name)
+            between = off(visitor.evaluate(PLAY, [round(v + 0.05, 2) for v in STOPS[:-1]]), name)
             rows.append(report.row(f"{name}: between two stops, mean difference", between, "of 255"))
         walks = explore.walks(drags, rng)
         ends = visitor.evaluate("([walks, late, limit]) => probe.drags(walks, late, limit)", [walks, explore.LATE, explore.LIMIT])
@@ -147,8 +146,8 @@ def main() -> None:
         with page.serve(Path(home), *page.APP) as server:
             for name in names:
                 report.say(name)
-                if (stops := reached(name)) < STOPS:
-                    rows.append(report.row(f"{name}: stops drawn in the time of a strip", stops, f"of {STOPS}"))
+                if (stops := reached(name)) < len(STOPS):
+                    rows.append(report.row(f"{name}: stops drawn in the time of a strip", stops, f"of {len(STOPS)}"))
                     continue
                 visitor = page.visit(chromium, server.url)
                 rows += measure(name, visitor, asked.quick)

@@ -30,6 +30,7 @@ TITLES = {
     "text": "Texts: foretold, written, in form",
     "shakespeare": "Tiny Shakespeare in five minutes, beside nanoGPT's recipe",
     "stacked": "Stacked MNIST: which of 1,000 combinations does a generator leave out?",
+    "families": "A flow of digits: are its samples of use, and how soon does it learn?",
     "likelihood": "How likely a VAE finds digits that it has not seen",
     "sound": "Does it say what it was asked to?",
     "words": "Does a picture show what its caption asks for?",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ EXAMPLES = (12, 48)  # at least, one of each of ten classes and two, and at most
 STEP = 0.5  # standard deviations: wide enough for what a slider shows, narrow enough for a derivative
 TYPICAL = (800, 2400)  # samples that say how measures follow the latent: of one like a picture, which takes steps, and of others
 MOST_AXES = 64  # along which a latent with the shape of a picture is looked at
-PART = 200  # samples that are drawn at a time
+PART = 250  # samples that are drawn at a time
 ACTIVATIONS = 1024  # latents whose activations are analysed
 FINEST = 0.06  # a measure that spreads less is hardly seen to: nearly a pixel of 28
 DAMPING = 0.3  # of the mean square slope: the price of keeping the other measures still
@@ -62,6 +62,13 @@ def drawn(model: Model, seed: int, use: str, count: int) -> tuple[Tensor, Tensor
     return draw_latents(model.latent, key(seed, use), range(count)).to(at), condition
 
 
+def samples(model: Model, z: Tensor, y: Tensor | None) -> Iterator[Tensor]:
+    """x of the latents z (N, *latent) and classes y (N,), PART at a time, on the CPU."""
+    for i in range(0, len(z), PART):
+        of = None if y is None else y[i : i + PART]
+        yield model.sample(z[i : i + PART], model.Sampling(**model.draft), of).float().cpu()
+
+
 def axes(latent: Sequence[int]) -> Tensor:
     """Orthonormal axes (n, *latent) along which to look: each number of the latent, or, where it has the shape of a picture or of a sound
     (channels, ...) with more than MOST_AXES numbers, the lowest cosines (DCT-II) of each channel, which decide what is drawn where."""
@@ -98,9 +105,7 @@ def _read(model: Model, read: dict[str, Measures], along: Tensor, seed: int, cou
     """How what `read` reads follows the latent along the axes `along`, from `count` samples."""
     z, y = drawn(model, seed, "typical", count)
     seen: dict[str, list[dict[str, Tensor]]] = {name: [] for name in read}
-    for i in range(0, count, PART):
-        of = None if y is None else y[i : i + PART]
-        x = model.sample(z[i : i + PART], model.Sampling(**model.draft), of).float().cpu()
+    for x in samples(model, z, y):
         for name, measures in read.items():
             seen[name].append(measures(x))
     places = within((z.flatten(1).cpu() @ along.flatten(1).T).double(), y)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..model import Model, generator
-from .methods import Measures, columns, device, drawn
+from .methods import Measures, columns, device, drawn, samples
 
 LEARNT = 0.25  # of a target's variance among items held out: what must be read off them, a correlation of one half
 RIDGE = 0.3  # of the mean variance of a feature
@@ -41,9 +41,7 @@ def own(model: Model, classes: Sequence[str], seed: int = 0, count: int = 1000) 
     if not model.classes:
         raise DirectionsError("labels: this model draws no chosen class, and nothing is known of its data")
     z, y = drawn(model, seed, "own", count)
-    parts = zip(z.split(250), y.split(250), strict=True)
-    x = torch.cat([model.sample(part, model.Sampling(**model.draft), of).float().cpu() for part, of in parts])
-    return Known(x, {name: (y.cpu() == k).float() for k, name in enumerate(classes)})
+    return Known(torch.cat(list(samples(model, z, y))), {name: (y.cpu() == k).float() for k, name in enumerate(classes)})
 
 
 @torch.no_grad()
