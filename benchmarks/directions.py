@@ -15,8 +15,9 @@ linear discriminant.
 - DCI disentanglement (Eastwood and Williams 2018, openreview By-7dz-AZ): 1 less the entropy of what a slider matters for, by the
   importances of random forests; the mean over sliders, weighted by how much each matters.
 
-MIG is the mean of three searches for directions, of other seeds. Beside it stand the trivial baseline (random orthonormal directions) and
-the floor (raw axes against shuffled factors: what chance gives).
+MIG is the mean of three searches for directions, of other seeds. Beside it stand the trivial baseline (random orthonormal directions), the
+floor (raw axes against shuffled factors: what chance gives), and what straight lines could do at most: directions along which each factor
+is read best, fitted to the factors of the very pictures that are scored.
 And for each shipped checkpoint: how long the search for its sliders takes, and how many of them bear a name."""
 
 from __future__ import annotations
@@ -188,6 +189,13 @@ def targets(codes: np.ndarray, known: dict[str, np.ndarray]) -> dict[str, torch.
     return found
 
 
+def fitted(codes: np.ndarray, known: dict[str, np.ndarray]) -> np.ndarray:
+    """Directions (factors, n) whose `amounts` are what best reads each factor off codes (N, n), by least squares."""
+    told = torch.stack(list(targets(codes, known).values()), 1).double().numpy()
+    readers = np.linalg.lstsq(codes - codes.mean(0), (told - told.mean(0)) / told.std(0), rcond=None)[0]
+    return np.linalg.pinv(readers)
+
+
 def known_of(made: checkpoint.Checkpoint, built: Model, quick: bool) -> tuple[np.ndarray, dict[str, np.ndarray], latent.Known | None]:
     """Latents (N, latent), the factors of what they stand for, each (N,), and what directions by labels may learn from."""
     if not hasattr(built, "encode"):
@@ -228,6 +236,9 @@ def scored(preset: str, steps: int, quick: bool) -> list[dict[str, Any]]:
         rows.append(report.row(f"{name}: raw axes, factors shuffled", score(codes, shuffled), "of 1"))
         some = turns[: DRAWS if score is gap else 2]
         rows.append(report.row(f"{name}: random directions", float(np.mean([score(codes @ turn, known) for turn in some])), "of 1"))
+        most = score(amounts(codes, fitted(codes, known)), known)
+        rows.append(report.row(f"{name}: fitted to the factors themselves, {len(known)} sliders", most, "of 1"))
+        rows.append(report.row(f"{name}: fitted to the factors themselves / raw axes", most / raw, "times"))
         for way, found in ways.items():
             vectors = [f.vectors.flatten(1).double().numpy() for f in (found if score is gap else found[:1])]
             value = float(np.mean([score(amounts(codes, v), known) for v in vectors]))

@@ -22,11 +22,13 @@ MADE = ("benchmarks/results.json", "benchmarks/health_runs.json", "README.md", "
 COMPARE = {">=": operator.ge, "<=": operator.le}
 
 
-def options(about: str | None) -> argparse.Namespace:
-    """The command line that every benchmark has; `about` is its docstring."""
+def options(about: str | None, **names: str) -> argparse.Namespace:
+    """The command line that every benchmark has; `about` is its docstring, `names` are lists that this one takes, with their help."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few rounds, to see that it works: its figures are worth nothing")
     parser.add_argument("--save", action="store_true", help="keep the figures in benchmarks/results.json")
+    for name, told in names.items():
+        parser.add_argument(name, nargs="*", help=told)
     asked = parser.parse_args()
     if asked.quick and asked.save:
         parser.error("--save: the figures of --quick are not worth keeping")

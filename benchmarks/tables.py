@@ -25,6 +25,7 @@ TITLES = {
     "crashes": "Runs that are killed, and go on",
     "visitors": "Fifty visitors and five browsers at one server",
     "health": "A run's health in one word: runs broken on purpose, and presets as shipped",
+    "marks": "What the marks of a run cost",
     "directions": "Sliders that change one thing each",
     "gaussians": "25 Gaussians: does a generator leave some out?",
     "text": "Texts: foretold, written, in form",

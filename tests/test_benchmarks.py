@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from aigc_demo.data import points, scenes
-from benchmarks import directions, explore, gaussians, plain_gpt, report, stacked, tables, words
+from benchmarks import directions, explore, gaussians, health, plain_gpt, report, stacked, tables, words
 
 KEPT = json.loads(report.RESULTS.read_text("utf-8")) if report.RESULTS.exists() else {}
 ROWS = [pytest.param(row, id=f"{name}: {row['name']}") for name, result in KEPT.items() for row in result["rows"]]
@@ -250,3 +250,37 @@ def test_the_plain_gpt_learns_at_the_rate_of_each_step():
     assert loop(60) == 60 * 4 * 8
     assert rates == [0, *range(60)]
     assert nats() < 0.5 * first
+
+
+def test_a_kept_run_counts_until_its_code_changes(monkeypatch, tmp_path):
+    trained = []
+
+    def verdicts(run):
+        trained.append(run.seed)
+        return [(0, "warming up"), (10, "healthy")]
+
+    monkeypatch.setattr(health, "RUNS", tmp_path / "runs.json")
+    monkeypatch.setattr(health, "verdicts", verdicts)
+    seeds = range(301, 303)
+    assert health.Runs(True).of(health.SHIPPED, "vae:tiny", {}, seeds, False) == []  # neither kept nor to be trained
+    assert len(health.Runs(True).of(health.SHIPPED, "vae:tiny", {}, seeds, True)) == 2
+    assert trained == [301, 302]
+    kept = health.Runs(False)
+    assert [dict(said)[10] for said in kept.of(health.SHIPPED, "vae:tiny", {}, range(301, 304), False)] == ["healthy"] * 2
+    assert kept.of(health.SHIPPED, "vae:tiny", {"train.lr": 1.0}, seeds, False) == []
+    assert kept.of("broken", "vae:tiny", {}, seeds, False) == []
+    assert trained == [301, 302]
+    monkeypatch.setattr(health, "judged", lambda family: "of other code")
+    assert health.Runs(False).of(health.SHIPPED, "vae:tiny", {}, seeds, False) == []
+
+
+def test_directions_fitted_to_the_factors_read_them_off():
+    rng = np.random.default_rng(0)
+    codes = rng.normal(size=(2000, 6))
+    mixed = codes @ rng.normal(size=(6, 3))
+    named = (mixed[:, 0] > 0).astype(int)
+    known = {"named": named, "one": mixed[:, 1], "other": mixed[:, 2]}
+    found = directions.amounts(codes, directions.fitted(codes, known))
+    likeness = np.corrcoef(np.c_[found, mixed].T)[:3, 3:]
+    assert np.abs(np.diag(likeness)).min() > 0.95
+    assert directions.gap(found, known) > 2 * directions.gap(codes, known)
