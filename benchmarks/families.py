@@ -12,7 +12,7 @@ Each row is measured as shared/PROTOCOLS.md has it, on the shipped checkpoints; 
   that of N training pictures. It is no FID: its features are those of this classifier, whose hash is printed.
 - Bits per dimension of test pictures by the flow (50 Heun steps, one Hutchinson probe, uniform dequantisation).
 - Training speed at 32 x 32 RGB, batch 64: images/s of the preset `cpu` in the trainer's own step, beside a plain loop of DDPM (Ho et al.
-  2020) on this program's U-Net with 2.6 million weights; alternating, medians.
+  2020) on this program's U-Net with 2.6 million weights; alternating, medians. What both have learnt after ten minutes: benchmarks.race.
 
 How likely a `vae` finds test pictures is a question of its own: benchmarks.likelihood.
 
@@ -149,18 +149,18 @@ def bits(name: str, quick: bool) -> Rows:
 
 
 class Ddpm:
-    """The usual loop: the noise of DDPM's x_t by a U-Net, AdamW; one step a call."""
+    """The usual loop: the noise of DDPM's x_t by a U-Net, AdamW; one step a call, of pictures x (B, C, S, S) and their classes y (B,)."""
 
-    def __init__(self, x: Tensor):
+    def __init__(self, shape: tuple[int, int, int], classes: int = 0, rate: float = 2e-4):
         torch.manual_seed(0)
-        self.x, self.net = x, UNet(tuple(x.shape[1:]), 0, 40, (1, 2, 2), 2)
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), 2e-4)
+        self.net = UNet(shape, classes, 40, (1, 2, 2), 2)
+        self.optimizer = torch.optim.AdamW(self.net.parameters(), rate)
         self.kept = torch.linspace(1e-4, 0.02, STEPS).neg().add(1).cumprod(0)
 
-    def step(self) -> None:
-        noise, t = torch.randn_like(self.x), torch.randint(STEPS, (len(self.x),))
+    def step(self, x: Tensor, y: Tensor | None = None) -> None:
+        noise, t = torch.randn_like(x), torch.randint(STEPS, (len(x),))
         kept = self.kept[t].view(-1, 1, 1, 1)
-        found = self.net(kept.sqrt() * self.x + (1 - kept).sqrt() * noise, t[:, None] / STEPS)
+        found = self.net(kept.sqrt() * x + (1 - kept).sqrt() * noise, t[:, None] / STEPS, y)
         self.optimizer.zero_grad()
         nn.functional.mse_loss(found, noise).backward()
         self.optimizer.step()
@@ -174,11 +174,11 @@ def speed(quick: bool) -> Rows:
         for i in range(200):  # what is on them does not matter to the clock
             Image.effect_noise((32, 32), 80 + i % 40).convert("RGB").save(Path(place, f"{i}.png"))
         made = trainer.Trainer(plan("flow:cpu", {"data.source": place, "data.size": 32, "data.channels": 3, "device": "cpu"}))
-    other = Ddpm(draw_latents((3, 32, 32), 0, range(64)).clamp(-1, 1))
+    other, x = Ddpm((3, 32, 32)), draw_latents((3, 32, 32), 0, range(64)).clamp(-1, 1)
     weights = sum(p.numel() for p in other.net.parameters()) / 1e6
     sides: dict[str, tuple[Callable, int, list[float]]] = {
         "flow:cpu": (lambda: made.one_step(0.5), 10, []),
-        f"DDPM, U-Net of {weights:.1f} million weights": (other.step, 1, []),
+        f"DDPM, U-Net of {weights:.1f} million weights": (lambda: other.step(x), 1, []),
     }
     for turn in range(4 if quick else 7):
         for run, count, seen in sides.values():

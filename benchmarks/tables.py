@@ -32,6 +32,7 @@ TITLES = {
     "shakespeare": "Tiny Shakespeare in five minutes, beside nanoGPT's recipe",
     "stacked": "Stacked MNIST: which of 1,000 combinations does a generator leave out?",
     "families": "A flow of digits: are its samples of use, and how soon does it learn?",
+    "race": "Ten minutes of a flow beside ten of the usual diffusion",
     "likelihood": "How likely a VAE finds digits that it has not seen",
     "sound": "Does it say what it was asked to?",
     "words": "Does a picture show what its caption asks for?",

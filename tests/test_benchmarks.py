@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from aigc_demo.data import points, scenes
-from benchmarks import directions, explore, gaussians, health, plain_gpt, report, stacked, tables, words
+from benchmarks import directions, explore, gaussians, health, plain_gpt, race, report, stacked, tables, words
 
 KEPT = json.loads(report.RESULTS.read_text("utf-8")) if report.RESULTS.exists() else {}
 ROWS = [pytest.param(row, id=f"{name}: {row['name']}") for name, result in KEPT.items() for row in result["rows"]]
@@ -284,3 +284,17 @@ def test_directions_fitted_to_the_factors_read_them_off():
     likeness = np.corrcoef(np.c_[found, mixed].T)[:3, 3:]
     assert np.abs(np.diag(likeness)).min() > 0.95
     assert directions.gap(found, known) > 2 * directions.gap(codes, known)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 25])
+def test_ddim_goes_to_the_only_picture_there_is(steps):
+    picture = torch.rand(1, 1, 4, 4) * 2 - 1
+
+    def noise_in(x, times, y):
+        kept = side.kept[(times[0, 0] * race.STEPS).round().long()]
+        return (x - kept.sqrt() * picture) / (1 - kept).sqrt()
+
+    side = race.Ddpm((1, 4, 4))
+    side.net = noise_in
+    found = race.ddim(side, torch.randn(3, 1, 4, 4), torch.zeros(3).long(), steps)
+    torch.testing.assert_close(found, picture.expand(3, -1, -1, -1), atol=1e-3, rtol=0)
