@@ -790,7 +790,8 @@ def draw(
     sampling = _sampling(kind, found, set)
     files.write_whole(out, ways.sheet(kind, engine.Request(found.name, seed, sampling=sampling), prompts, toward, stops, found))
     facts = {"out": str(out), "checkpoint": found.name, "digest": found.digest, "seed": seed, "prompts": prompts, "sampling": sampling}
-    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{'; '.join(prompts)}{' → ' + toward if toward else ''}: {out}")
+    told = "; ".join(prompt or "no words" for prompt in prompts) + (f" → {toward}" if toward else "")
+    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{told}: {out}")
 
 
 @app.command()
