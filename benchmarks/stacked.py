@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aigc_demo import checkpoint, config, data, files, trainer
-from aigc_demo.config import Run
+from aigc_demo import checkpoint, config, data, files
 from aigc_demo.model import draw_latents, plan
 
 from . import minute, report
+from .learnt import learnt
 
 SAMPLES, PICTURES = 26_000, 640_000  # drawn, and seen in training
 RUNS = {
@@ -40,24 +40,13 @@ def spread(numbers: Tensor) -> tuple[int, float]:
     return len(p), float((p * (p * 1000).log()).sum())
 
 
-def learnt(name: str, run: Run, pictures: int) -> checkpoint.Checkpoint:
-    """The checkpoint of a run that has seen so many pictures; trained now unless it is there."""
-    name = f"modes-{name.partition(':')[2]}"
-    folder = files.runs() / name
-    if not (folder / "checkpoint" / checkpoint.CONFIG).is_file():
-        train = run.train.model_copy(update={"unit": "steps", "budget": pictures // run.train.batch})
-        folder.mkdir(parents=True, exist_ok=True)
-        for seen in trainer.record(run.model_copy(update={"name": name, "train": train}), folder):
-            if seen.sheet is not None:
-                report.say(f"  {name}: step {seen.step:,}, {seen.seconds / 60:.1f} min, {seen.health}")
-    return checkpoint.read(folder / "checkpoint")
-
-
 def stacked(net: torch.nn.Module, quick: bool) -> list[dict[str, Any]]:
     """The rows of Stacked MNIST."""
     rows, count = [], 1000 if quick else SAMPLES
     for name, changes in RUNS.items():
-        found = learnt(name, plan(name, {**changes, "data.limit": 4000 if quick else 0}), 2000 if quick else PICTURES)
+        run = plan(name, {**changes, "data.limit": 4000 if quick else 0, "name": f"modes-{name.partition(':')[2]}", "train.unit": "steps"})
+        train = run.train.model_copy(update={"budget": (2000 if quick else PICTURES) // run.train.batch})
+        found = learnt(run.model_copy(update={"train": train}))
         model = checkpoint.load(found)
         with torch.inference_mode():
             parts = [draw_latents(model.latent, 1, range(i, min(i + 500, count))) for i in range(0, count, 500)]
