@@ -890,3 +890,16 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(visit):
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.locator("#train-start").wait_for()
+
+
+def test_a_mark_without_directions_shows_no_neighbours(site, visit):
+    mark = max(int(place.name) for place in (site.home / "runs" / "tiny-vae" / "marks").iterdir())
+    page = visit(f"?model=tiny-vae@{mark}&seed=5")
+    drawn(page, checkpoint=f"tiny-vae@{mark}", seed=5)
+    assert page.locator("[data-slider]").count() == 0
+    assert not page.locator(".near-name").is_visible()
+    assert not page.locator(".lattice").is_visible()
+    page.locator("[name=checkpoint]").select_option("tiny-vae")
+    right(site, page, checkpoint="tiny-vae", seed=5)
+    page.locator(".lattice canvas").first.wait_for()
+    assert "NaN" not in page.locator(".near-name").inner_text()

@@ -99,6 +99,8 @@ function store(mine) {
 
 function nameAxes() {
   const [a, b] = order();
+  $('.near-name').hidden = $('.lattice').hidden = a === undefined;  // a mark of a run has no directions of its own
+  if (a === undefined) return;
   $('.near-name').textContent = say(b === undefined ? 'near.one' : 'near', { a: called(a), b: b === undefined ? '' : called(b) });
   $('.lattice').setAttribute('aria-label', $('.near-name').textContent);
 }
@@ -131,7 +133,8 @@ const raw = channel((s) => server.numbers(s), (answer) => fill(answer.numbers.sl
 const code = channel((s) => server.command(s), (answer) => { $('.shell').textContent = answer.command; $('.python').textContent = answer.python; });
 
 function around() {
-  lattice({ ...copy(), axes: order().slice(0, 2) });
+  const axes = order().slice(0, 2);
+  if (axes.length) lattice({ ...copy(), axes });
   travels(copy());
   if ($('.raw').open) raw(copy());
   if ($('.code').open) code(copy());
