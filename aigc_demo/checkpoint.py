@@ -358,7 +358,7 @@ def card(manifest: Manifest, size: int) -> str:
     }
     if manifest.modality["kind"] in TASKS:
         front["pipeline_tag"] = "text-to-image" if reads else TASKS[manifest.modality["kind"]]
-    if manifest.classes:
+    if manifest.classes and run.model.get("conditional", False):
         front["tags"].append("class-conditional")
     return "\n".join(
         ["---", *(f"{k}: {json.dumps(v)}" for k, v in front.items()), "---", "", f"# {run.name or run.preset}", ""]

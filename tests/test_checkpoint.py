@@ -85,6 +85,8 @@ def test_the_card_says_where_it_comes_from(made):
     assert "CC BY 4.0" in card
     assert f"aigc sample {made.manifest.run.name}" in card
     assert f"{made.manifest.training.items:,} items seen" in card
+    draws = checkpoint.load(made).classes > 0 and made.manifest.run.family != "text_to_image"
+    assert ("class-conditional" in card) == draws
 
 
 def test_the_digest_is_of_the_content(made, tmp_path):
