@@ -6,10 +6,10 @@ const PAGE = 400;                            // tokens that a text has where nob
 let about = null, writing = 0;               // the number of the text that is being written; another one ends it
 let written = null;                          // its name at the server, until it is over
 
-async function ask(what, payload) {
+async function ask(what, payload, wanted = () => true) {  // an error is told where its answer is still wanted
   let answer;
   try { answer = await server[what](payload); } catch { answer = { error: say('lost') }; }
-  if (answer.error) complain(answer.error);
+  if (answer.error && wanted()) complain(answer.error);
   return answer;
 }
 
@@ -63,7 +63,7 @@ async function write() {
   show(begun.prompt, []);
   $('.code code').textContent = begun.command;
   for (;;) {
-    const answer = await ask('more', begun.id);
+    const answer = await ask('more', begun.id, () => number === writing);  // one that a stop overtook finds its text gone
     if (number !== writing) return;
     if (answer.error) break;
     const sheet = $('.sheet'), below = sheet.scrollHeight - sheet.scrollTop - sheet.clientHeight < 40;
