@@ -24,9 +24,8 @@ from torch import Tensor
 from aigc_demo import config, data, files, trainer
 from aigc_demo.model import draw_latents, generator, plan
 
-from . import report
+from . import minute, report
 from .families import STEPS, Ddpm, features, frechet
-from .minute import judge
 
 MINUTES, QUICK_MINUTES = 10, 1 / 3
 SAMPLES, QUICK_SAMPLES, PART, DRAWN = 1000, 200, 250, 16
@@ -64,7 +63,7 @@ class Judge:
 
     def __init__(self, samples: int) -> None:
         self.samples = samples
-        self.net = judge(False, files.home() / "cache" / "mnist-classifier.safetensors")
+        self.net = minute.judge(False, files.home() / "cache" / "mnist-classifier.safetensors")
         self.train, test = (data.load(config.Data(source="mnist", size=SIZE), part=part) for part in ("train", "test"))
         self.truth = self.seen(test.items)
 
@@ -89,7 +88,7 @@ def measured(judge: Judge, draw: Draw, steps: tuple[int, ...]) -> dict[str, dict
             began = time.perf_counter()
             draw(noise[:DRAWN], y[:DRAWN], k)
             spent.append(time.perf_counter() - began)
-        apart = judge.distance(((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8))
+        apart = judge.distance(judge.train.modality.decode(x))
         found[str(k)] = {"distance": apart, "seconds": statistics.median(spent)}
         report.say(f"    in {k} steps: distance {apart:.1f}, {DRAWN} pictures in {found[str(k)]['seconds']:.3f} s")
     return found
@@ -100,8 +99,8 @@ def ours(judge: Judge, minutes: float) -> dict[str, Any]:
     made = trainer.Trainer(plan("flow:cpu", {"data.source": "mnist", "data.size": SIZE, "device": "cpu"}))
     seen = taught(made.one_step, minutes) * made.run.train.batch
     with made.averaged() as model:
-        draw = lambda z, y, k: model.sample(z, model.Sampling(steps=k, method="euler"), y)  # noqa: E731
-        return {"pictures": seen, "steps": measured(judge, draw, FLOW)}
+        sampling = {k: model.Sampling(steps=k, method="euler") for k in FLOW}
+        return {"pictures": seen, "steps": measured(judge, lambda z, y, k: model.sample(z, sampling[k], y), FLOW)}
 
 
 def theirs(judge: Judge, minutes: float, rate: float) -> dict[str, Any]:
@@ -152,8 +151,7 @@ def main() -> None:
     """Measures, and says."""
     asked = report.options(__doc__)
     torch.set_num_threads(1)
-    made = rows(asked.quick)
-    report.finish("race", [{**r, "name": f"quick: {r['name']}"} for r in made] if asked.quick else made, asked)
+    report.finish("race", rows(asked.quick), asked)
 
 
 if __name__ == "__main__":

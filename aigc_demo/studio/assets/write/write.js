@@ -54,17 +54,17 @@ function asked() {
 const told = ({ copied, window }) => (copied === null ? say('untraced') : say('copied', { share: (100 * copied).toFixed(1), window }));
 
 async function write() {
-  const number = ++writing;
+  const number = ++writing, wanted = () => number === writing;
   complain('');
   $('.stop').disabled = false;
-  const begun = await ask('begin', asked());
-  if (number !== writing || begun.error) { if (number === writing) $('.stop').disabled = true; return; }
+  const begun = await ask('begin', asked(), wanted);
+  if (!wanted() || begun.error) { if (wanted()) $('.stop').disabled = true; return; }
   written = begun.id;
   show(begun.prompt, []);
   $('.code code').textContent = begun.command;
   for (;;) {
-    const answer = await ask('more', begun.id, () => number === writing);  // one that a stop overtook finds its text gone
-    if (number !== writing) return;
+    const answer = await ask('more', begun.id, wanted);  // one that a stop overtook finds its text gone
+    if (!wanted()) return;
     if (answer.error) break;
     const sheet = $('.sheet'), below = sheet.scrollHeight - sheet.scrollTop - sheet.clientHeight < 40;
     $('.written').append(...answer.pieces.map(token));
