@@ -74,6 +74,7 @@ class Train(Fields):
     clip: float = Field(0.0, ge=0, le=1e6, description="largest gradient norm; 0 leaves gradients as they are")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that samples are drawn from; 0 is off")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto takes bf16 where the GPU has it, else fp32")
+    replay: bool = Field(True, description="on an NVIDIA GPU: record a step and repeat it, which small networks gain from most")
     patience: int = Field(0, ge=0, le=10_000, description="stop after this many validations without a better one; 0 is never")
     marks: int = Field(30, ge=1, le=1000, description="sample grids and validations over the run")
     kept_marks: int = Field(12, ge=0, le=1000, description="marks whose weights are kept, to go back in time; spread over the run")

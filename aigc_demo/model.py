@@ -58,6 +58,11 @@ class Model(nn.Module):
         """The parts that are trained in turn at each step; the last is the one that samples, and the one a checkpoint keeps."""
         return {"model": self}
 
+    @property
+    def steady(self) -> bool:
+        """Whether `loss` asks the same work of a GPU whatever the numbers are, and waits for none of them: such work can be repeated."""
+        return True
+
     def rates(self) -> dict[str, float]:
         """The learning rate of a phase as a multiple of train.lr, where it is not 1."""
         return {}

@@ -24,8 +24,10 @@ from . import checkpoint, data, files, history, latent, tracking
 from .config import ConfigError, Run
 from .measures import ITEMS, KNOWN, NUMBERS, Measures
 from .model import Batch, Model, build, draw_latents, family, generator, key, size
+from .replay import Replay
 
 LOG_SECONDS = 0.25
+WARM = 3  # steps before one is recorded: what is made at the first use is there then
 TOLERANCE = 2.0  # on a GPU: how much farther a pause may move the end of a run than training it again does
 REWINDS = 6  # states that are saved at marks over a run, to rewind it to; the clock of train.save_seconds saves others
 
@@ -118,6 +120,10 @@ class Trainer:
             raise ConfigError("data.mirror: a mirrored picture is not what its caption says, and this model reads captions; set it to no")
         self.batches = data.Batches(self.training, t.batch, run.seed, self.rank, self.world, run.data.mirror)
         self.step, self.seconds, self.wait = 0, 0.0, 0
+        # a GPU repeats a recorded step, after a few that find their way: 3 to 7 times as fast for small networks (benchmarks/gpu.py)
+        self.replays = t.replay and self.device.type == "cuda" and self.world == 1 and self.model.steady
+        self.replay: Replay | None = None
+        self.asked = 0
         self.best: float | None = None
         self.kept: dict[str, Tensor] = {}  # the averages at the best validation, where patience is set
         shown = self._read(self.dataset if self.held is None else self.held)
@@ -143,9 +149,14 @@ class Trainer:
         return None if dataset.told is None else self.model.read(dataset.told)
 
     def _optimizer(self, phase: nn.Module, lr: float) -> torch.optim.Optimizer:
-        t = self.run.train
+        t, gpu = self.run.train, self.device.type == "cuda"
         return torch.optim.AdamW(
-            phase.parameters(), lr=lr, betas=(t.beta1, t.beta2), weight_decay=t.weight_decay, fused=self.device.type in ("cpu", "cuda")
+            phase.parameters(),
+            lr=torch.tensor(lr, device=self.device) if gpu else lr,
+            betas=(t.beta1, t.beta2),
+            weight_decay=t.weight_decay,
+            fused=gpu or self.device.type == "cpu",
+            capturable=gpu,
         )
 
     @property
@@ -170,17 +181,36 @@ class Trainer:
         batch = Batch(x, None if y is None else y.to(self.device), said)
         # every draw of a step follows from (seed, step, rank), so a resumed run needs no stored random state
         seed = key(run.seed, "step", self.step, self.rank)
-        rng = torch.Generator().manual_seed(seed)
         torch.default_generator.manual_seed(seed)  # dropout; torch.manual_seed would cost 0.2 ms
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
-        elif self.device.type == "mps":
-            torch.mps.manual_seed(seed)
+            rng = torch.cuda.default_generators[torch.cuda.current_device()]  # that of the device: nothing waits for the CPU's draws
+        else:
+            rng = torch.Generator().manual_seed(seed)
+            if self.device.type == "mps":
+                torch.mps.manual_seed(seed)
         if t.warmup or t.decay != "none":
             fall = {"none": 1, "linear": 1 - done, "cosine": 0.5 + 0.5 * math.cos(math.pi * done)}[t.decay]
             for name, optimizer in self.optimizers.items():
-                optimizer.param_groups[0]["lr"] = self.rates[name] * fall * min(1.0, (self.step + 1) / max(1, t.warmup))
-        terms: dict[str, Tensor] = {}
+                rate = self.rates[name] * fall * min(1.0, (self.step + 1) / max(1, t.warmup))
+                if self.device.type == "cuda":
+                    optimizer.param_groups[0]["lr"].fill_(rate)  # where a recorded step reads it
+                else:
+                    optimizer.param_groups[0]["lr"] = rate
+        if notes is not None or not self.replays:
+            terms = self._learn(batch, rng, notes, stride)
+        elif self.asked < WARM:
+            self.asked, terms = self.asked + 1, self._learn(batch, rng)
+        else:
+            terms = self._repeat(batch, rng)
+        self.step += 1
+        if self.averages:
+            self._average(min(t.ema, (1 + self.step) / (10 + self.step)))
+        return terms
+
+    def _learn(self, batch: Batch, rng: torch.Generator, notes: dict[str, Tensor] | None = None, stride: bool = False) -> dict[str, Tensor]:
+        """The work of one_step on a batch that lies on the device."""
+        t, terms = self.run.train, {}
         for name in self.phases:
             if len(self.phases) > 1:
                 for other, parameters in self.parameters.items():
@@ -202,10 +232,19 @@ class Trainer:
                 notes[f"stride {name}"] = _norm(moved) / _norm(before).clamp(min=1e-12)
             self.optimizers[name].zero_grad()
             terms |= {k: v.detach() for k, v in found.items()}
-        self.step += 1
-        if self.averages:
-            self._average(min(t.ema, (1 + self.step) / (10 + self.step)))
         return terms
+
+    def _repeat(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
+        """`_learn`, recorded at the first call; as ever where the GPU cannot record it."""
+        if self.replay is None:
+            try:
+                self.replay = Replay(lambda *parts: self._learn(Batch(*parts), rng), batch)
+            except RuntimeError:
+                self.replays = False
+                for optimizer in self.optimizers.values():
+                    optimizer.zero_grad()
+                return self._learn(batch, rng)
+        return self.replay(*batch)
 
     def _share(self, parameters: list[nn.Parameter]) -> None:
         """Means the gradients over all processes, in one reduction."""

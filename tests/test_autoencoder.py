@@ -29,6 +29,20 @@ def spoilt(noise, amount, x=None):
     return built_as().spoilt(x, noise, amount, generator(1))
 
 
+def test_codes_whose_covariance_has_no_root_leave_the_last_one(monkeypatch):
+    made = built_as({"model.conditional": False})
+    codes = torch.randn(16, 8, generator=generator(0))
+    made.follow(codes, None)
+    before, root = made.root.clone(), torch.linalg.cholesky_ex
+    monkeypatch.setattr(torch.linalg, "cholesky_ex", lambda a: (torch.full_like(a, math.nan), torch.ones(len(a), dtype=torch.int32)))
+    made.follow(2 * codes, None)
+    assert torch.equal(made.root, before)
+    monkeypatch.setattr(torch.linalg, "cholesky_ex", root)
+    made.follow(2 * codes, None)
+    assert not torch.equal(made.root, before)
+    assert made.root.isfinite().all()
+
+
 @pytest.mark.parametrize("amount", [0.1, 0.5])
 def test_each_noise_spoils_as_much_as_it_is_asked_to(amount):
     normal = spoilt("gaussian", amount, torch.zeros(40, 3, 16, 16))

@@ -15,13 +15,14 @@ FILES = sorted(p for p in PACKAGE.rglob("*.py"))
 ALL = {"*"}
 
 FLOORS = {
-    "__init__": 0, "config": 1, "files": 1, "modality": 1, "samplers": 1, "nets": 1, "provenance": 1,
+    "__init__": 0, "config": 1, "files": 1, "modality": 1, "samplers": 1, "nets": 1, "provenance": 1, "replay": 1,
     "history": 2, "model": 2, "modalities": 2, "jobs": 3, "measures": 3, "models": 3, "data": 3, "latent": 3, "curves": 4, "checkpoint": 4,
     "trainer": 5, "engine": 5, "slices": 6, "evaluation": 6, "exploration": 6, "publish": 6, "studio": 7, "cli": 7, "__main__": 8,
     "compare": 5, "sweep": 6, "tracking": 4,
 }  # fmt: skip
 OURS = {
     "__init__": set(), "config": set(), "files": set(), "modality": set(), "samplers": set(), "nets": set(), "provenance": set(),
+    "replay": set(),
     "model": {"config", "modality"},
     "modalities": {"modality", "nets"},
     "history": {"files"},
@@ -34,7 +35,7 @@ OURS = {
     "latent": {"model"},
     "measures": {"model"},
     "checkpoint": {"files", "history", "latent", "model", "modality", "config", "provenance", "__init__"},
-    "trainer": {"tracking", "checkpoint", "data", "files", "history", "latent", "measures", "model", "config"},
+    "trainer": {"replay", "tracking", "checkpoint", "data", "files", "history", "latent", "measures", "model", "config"},
     "tracking": {"config", "files", "history"},
     "slices": {"trainer", "jobs", "history"},
     "engine": {"checkpoint", "latent", "model", "config", "modality", "provenance"},
@@ -54,7 +55,7 @@ THEIRS = {
     "jobs": {"pydantic"},
     "compare": set(), "sweep": {"optuna"}, "tracking": {"accelerate"},
     "config": {"pydantic"},
-    "modality": {"torch"},
+    "modality": {"torch"}, "replay": {"torch"},
     "modalities": {"torch", "torchvision", "PIL", "soundfile", "numpy", "scipy", "safetensors", "av", "tokenizers"},
     "nets": {"torch"},
     "samplers": {"torch"},

@@ -22,6 +22,7 @@ from toys import FAMILIES, same_bytes, tiny
 
 from aigc_demo import checkpoint, data, files, history, model, trainer
 from aigc_demo.config import ConfigError
+from aigc_demo.model import Batch
 from aigc_demo.trainer import Trainer, TrainingError, record, train
 
 MONITORED = [f for f in FAMILIES if model.family(f).monitor]
@@ -52,6 +53,42 @@ def log(folder):
 
 
 # Resume
+
+
+@pytest.mark.parametrize("recorded", [True, False], ids=["recorded", "refused"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_step_that_is_repeated_or_that_a_gpu_refuses_to_record_learns_the_same(family, recorded, monkeypatch):
+    """Without a GPU: what stands for a recording does the work anew, on the tensors that it was given at first."""
+
+    class Recording:
+        def __init__(self, work, given):
+            if not recorded:
+                raise RuntimeError("not while a stream is capturing")
+            self.work, self.given = work, [None if v is None else v.clone() for v in given]
+
+        def __call__(self, *given):
+            for place, v in zip(self.given, given, strict=True):
+                if place is not None:
+                    place.copy_(v)
+            return self.work(*self.given)
+
+    monkeypatch.setattr(trainer, "Replay", Recording)
+    ends = []
+    for replays in (False, True):
+        t = Trainer(tiny(f"{family}:tiny", 10))
+        t.replays = replays
+        for _ in range(trainer.WARM):
+            t.one_step(0.0)
+        rng = torch.Generator()
+        for step in range(3):
+            known = (None if v is None else v[8 * step : 8 * step + 8] for v in (t.training.labels, t.said))
+            batch = Batch(t.modality.encode(t.training.items[8 * step : 8 * step + 8]), *known)
+            found = (t._repeat if replays else t._learn)(batch, rng.manual_seed(step))
+            assert found
+            assert all(v.isfinite() for v in found.values())
+        assert t.replays is (replays and recorded)
+        ends.append(trainer.digest(t.state()))
+    assert ends[0] == ends[1]
 
 
 def test_how_far_apart_two_states_are():

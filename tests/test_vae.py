@@ -143,6 +143,15 @@ def test_every_layer_of_a_ladder_is_drawn_from_and_encoded_to(size, channels, pl
     assert all(part.abs().max() > 0 for part in mu.split(built.sizes, 1))
 
 
+@pytest.mark.parametrize("depth", [2, 10, 32])
+def test_a_ladder_of_any_depth_starts_with_a_loss_that_is_a_number(depth):
+    torch.manual_seed(0)
+    made = build(model.plan("vae:hierarchical-gpu", {"model.depth": depth, "model.width": 64}), Image(28, 1), 0)
+    loss, terms = made.loss("model", items_of(Image(28, 1), 8), generator(0))
+    assert loss < 2 * 28 * 28 * math.log(2), "no worse than twice what independent coins cost"
+    assert terms["kl"] < 100
+
+
 def test_a_size_that_a_ladder_cannot_halve_names_the_field():
     for size in (4, 36):
         with pytest.raises(ValueError, match=rf"^data\.size: {size} "):

@@ -154,7 +154,7 @@ class Model(Promise):
 
     def spoilt(self, x: Tensor, noise: str, amount: Tensor | float, rng: torch.Generator) -> Tensor:
         """x (B, C, S, S) with one of NOISES, still from -1 to 1; `amount`, from 0 to 1, of each (B, 1, 1, 1) or of all."""
-        drawn = torch.randn(x.shape, generator=rng).to(x.device)
+        drawn = torch.randn(x.shape, generator=rng, device=rng.device).to(x.device)
         return NOISES[noise](x, amount, drawn).clamp(-1, 1)
 
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
@@ -172,15 +172,20 @@ class Model(Promise):
 
     def noisy(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """x as the encoder sees it in training."""
-        amount = self.config.amount * samplers.across(torch.rand(len(x), generator=rng), x).to(x.device)
+        amount = self.config.amount * samplers.across(torch.rand(len(x), generator=rng, device=rng.device), x).to(x.device)
         if self.config.noise != "any":
             return self.spoilt(x, self.config.noise, amount, rng)
-        which = torch.randint(len(NOISES), (len(x),), generator=rng).to(x.device)
+        which = torch.randint(len(NOISES), (len(x),), generator=rng, device=rng.device).to(x.device)
         return torch.stack([self.spoilt(x, noise, amount, rng) for noise in NOISES])[which, torch.arange(len(x), device=x.device)]
 
     @torch.no_grad()
     def follow(self, code: Tensor, y: Tensor | None) -> None:
-        """Takes a batch's codes (B, latent) into the running means and covariances of their classes y (B,)."""
+        """Takes a batch's codes (B, latent) into the running means and covariances of their classes y (B,), in whole precision: a
+        covariance that is rounded to bf16 may have no root."""
+        with torch.autocast(code.device.type, enabled=False):
+            self._follow(code, y)
+
+    def _follow(self, code: Tensor, y: Tensor | None) -> None:
         member = F.one_hot(y, self.classes).to(code.dtype) if self.classes else torch.ones_like(code[:, :1])  # (B, classes)
         count = member.sum(0)
         mean = member.T @ code / count.clamp(min=1)[:, None]
@@ -192,7 +197,9 @@ class Model(Promise):
         self.covariance += share[:, None] * (covariance - self.covariance + (1 - share)[:, None] * moved[:, :, None] * moved[:, None, :])
         self.mean += share * moved
         jitter = JITTER * self.covariance.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-6)
-        self.root.copy_(torch.linalg.cholesky_ex(self.covariance + jitter[:, None, None] * torch.eye(code.shape[1], device=code.device))[0])
+        whole = self.covariance + jitter[:, None, None] * torch.eye(code.shape[1], device=code.device)
+        root, failed = torch.linalg.cholesky_ex(whole)  # it may fail for the first few items of a class: then the last one stays
+        self.root.copy_(torch.where(failed[:, None, None] > 0, self.root, root))
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, C, S, S) -> the latents (B, latent) that sample draws x from again, and -inf, the logarithm of their variance: none."""

@@ -100,8 +100,8 @@ class Model(Promise):
 
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         x_0, data = batch.x, self.config.sigma_data
-        sigma = (P_MEAN + P_STD * torch.randn(len(x_0), generator=rng)).exp().to(x_0.device)
-        noise = torch.randn(x_0.shape, generator=rng).to(x_0.device)
+        sigma = (P_MEAN + P_STD * torch.randn(len(x_0), generator=rng, device=rng.device)).exp().to(x_0.device)
+        noise = torch.randn(x_0.shape, generator=rng, device=rng.device).to(x_0.device)
         y = dropped(batch.y if self.classes else None, self.classes, self.config.drop, rng)
         errors = (self.denoised(x_0 + samplers.across(sigma, x_0) * noise, sigma, y) - x_0).square().flatten(1).mean(1)
         loss = ((sigma**2 + data**2) / (sigma * data) ** 2 * errors).mean()

@@ -131,6 +131,10 @@ class Model(Promise):
         sized = config.model_copy(update={"patch": config.patch or quarter(modality.shape[-1])})
         self.network = network(sized, modality.shape, self.classes, 2 if config.objective == "average" else 1)
 
+    @property
+    def steady(self) -> bool:
+        return not self.config.transport  # pairs are found on the CPU
+
     def average(self, x: Tensor, t: Tensor | float, r: Tensor | float, y: Tensor | None) -> Tensor:
         """x (N, *shape) at t, each (N,) or one number -> the mean velocity from t to r; at r = t, and without `average`, that at t.
 
@@ -142,12 +146,12 @@ class Model(Promise):
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         x_1, classes = batch.x, batch.y if self.classes else None
         n = len(x_1)
-        x_0 = torch.randn(x_1.shape, generator=rng).to(x_1.device)
+        x_0 = torch.randn(x_1.shape, generator=rng, device=rng.device).to(x_1.device)
         if self.config.transport:
             x_0 = paired(x_0, x_1, classes)
         y = dropped(classes, self.classes, self.config.drop, rng)
         early, spread = (EARLY, SPREAD[self.config.objective]) if self.config.predicts == "data" else (0.0, 1.0)
-        ends = (early + spread * torch.randn(2, n, generator=rng)).sigmoid().to(x_1.device)
+        ends = (early + spread * torch.randn(2, n, generator=rng, device=rng.device)).sigmoid().to(x_1.device)
         ahead = n - round(AHEAD * n) if self.config.objective == "average" else n  # items from here on look ahead
         t = torch.cat([ends[0, :ahead], ends[:, ahead:].amin(0)])
         r = torch.cat([ends[0, :ahead], ends[:, ahead:].amax(0)])

@@ -268,10 +268,10 @@ def augmented(x: Tensor, policy: str, rng: torch.Generator) -> Tensor:
     shift, half = (size + 4) // 8, (size + 1) // 2
 
     def uniform(low: float, high: float) -> Tensor:
-        return torch.empty(n, 1, 1, 1).uniform_(low, high, generator=rng).to(x.device)
+        return torch.empty(n, 1, 1, 1, device=rng.device).uniform_(low, high, generator=rng).to(x.device)
 
     def whole(low: int, high: int) -> Tensor:
-        return torch.randint(low, high + 1, (n, 1), generator=rng).to(x.device)
+        return torch.randint(low, high + 1, (n, 1), generator=rng, device=rng.device).to(x.device)
 
     places = torch.arange(size, device=x.device)
     if "color" in policy:
@@ -377,6 +377,10 @@ class Model(Promise):
     def rates(self) -> dict[str, float]:
         return {"discriminator": self.config.discriminator_rate}
 
+    @property
+    def steady(self) -> bool:
+        return self.config.pack == 1  # the number of a class's pictures is waited for
+
     def packed(self, x: Tensor, y: Tensor | None) -> Tensor:
         """x (B, C, S, S) -> (B, pack C, S, S): each picture with the next ones of its class in the batch, going round."""
         if self.config.pack == 1:
@@ -405,7 +409,7 @@ class Model(Promise):
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         c, n = self.config, len(batch.x)
         y = batch.y if self.classes else None
-        z = torch.randn(n, *self.latent, generator=rng).to(batch.x.device)
+        z = torch.randn(n, *self.latent, generator=rng, device=rng.device).to(batch.x.device)
         if phase == "generator":
             fake = self.discriminator(self.seen(self.generator(z, y), y, rng), y)
             with torch.no_grad():
@@ -428,7 +432,7 @@ class Model(Promise):
             terms |= {"slope at real": slopes[:n].mean(), "slope at fake": slopes[n:].mean()}
             loss = loss + c.r1 / 2 * terms["slope at real"] + c.r2 / 2 * terms["slope at fake"]
         if c.gradient_penalty:
-            share = samplers.across(torch.rand(n, generator=rng), seen).to(seen.device)
+            share = samplers.across(torch.rand(n, generator=rng, device=rng.device), seen).to(seen.device)
             squares = self.sloped(seen[:n].lerp(seen[n:], share), y)[1]
             terms["penalty"] = ((squares + 1e-12).sqrt() - 1).square().mean()  # a root has no slope at 0
             loss = loss + c.gradient_penalty * terms["penalty"]

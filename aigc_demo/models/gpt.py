@@ -161,6 +161,7 @@ class Model(Promise):
         if config.counts and tokens > DENSE:
             raise ValueError(f"model.counts: counts are kept for at most {DENSE} tokens, and the data has {tokens:,}; set it to 0")
         self.config, self.modality, self.latent, self.classes = config, modality, (LONGEST,), 0
+        self.register_buffer("characters", modality.characters, persistent=False)  # how many characters each token has
         self.embed = nn.Embedding(tokens, width)
         self.blocks = nn.ModuleList(Block(config, i) for i in range(config.depth))
         self.norm = fused.RMSNorm(width)
@@ -213,7 +214,7 @@ class Model(Promise):
         logits = self.logits(x, answers.clamp(min=0) if self.training and self.counted else None)
         loss = F.cross_entropy(logits.flatten(0, 1).float(), answers.flatten(), ignore_index=self.modality.nothing)
         there = answers >= 0
-        characters = (self.modality.characters.to(x.device)[answers.clamp(min=0)] * there).sum().clamp(min=1)
+        characters = (self.characters[answers.clamp(min=0)] * there).sum().clamp(min=1)
         terms = {"loss": loss, "nats": loss * there.sum() / characters}
         if self.ngrams is not None and not self.training:
             alone = self.ngrams(x).flatten(0, 1)

@@ -144,9 +144,9 @@ class Model(Promise):
         x_1, n = batch.x, len(batch.x)
         said = torch.zeros(n, 1, dtype=torch.int64, device=x_1.device) if batch.said is None else batch.said
         if self.training:
-            self.learnt[said] = True
-        x_0 = torch.randn(x_1.shape, generator=rng).to(x_1.device)
-        t = (EARLY + torch.randn(n, generator=rng)).sigmoid().to(x_1.device)
+            self.learnt.index_fill_(0, said.flatten(), True)
+        x_0 = torch.randn(x_1.shape, generator=rng, device=rng.device).to(x_1.device)
+        t = (EARLY + torch.randn(n, generator=rng, device=rng.device)).sigmoid().to(x_1.device)
         told = self.reader(dropped(said, 0, self.config.drop, rng))
         error = self.velocity(torch.lerp(x_0, x_1, samplers.across(t, x_1)), t, told) - (x_1 - x_0)
         loss = error.square().mean()

@@ -32,6 +32,7 @@ from ..model import Batch, Model as Promise
 from ..nets.conv import dense, doubled, fits, halved, pyramid
 
 ROWS = 2000  # latents that log_likelihood decodes in one pass
+TAME = 4  # rungs up to which a ladder's scales, one multiplying on the next, stay small at the start by themselves
 
 
 class Config(Fields):
@@ -104,6 +105,14 @@ class Rung(nn.Module):
         )  # fmt: skip
         self.rise = nn.Conv2d(planes, width, 1)
         self.block = Block(width)
+
+    def begin(self, share: float) -> None:
+        """Starts from the prior N(0, I), and with so small a share of what the layer usually adds to h (Child 2020, section 3.2)."""
+        for part in self.prior.parameters():
+            nn.init.zeros_(part)
+        with torch.no_grad():
+            for part in (*self.rise.parameters(), *self.block.net[-1].parameters()):
+                part.mul_(share)
 
     def posterior(self, h: Tensor, seen: Tensor) -> Tensor:
         """h and what the encoder saw (N, w, b, b) -> mu and logvar of q(z_l | z_<l, x), side by side: (N, 2 planes b b)."""
@@ -225,6 +234,9 @@ class Model(Promise):
             self.features, self.decoder = nn.Sequential(*down, Block(top)), nn.Sequential(*up)
             self.start = nn.Sequential(nn.Linear(config.latent + label, seen), nn.Unflatten(1, (top, base, base)))
             self.rungs.extend(Rung(top, config.planes, base) for _ in range(config.depth))
+            if config.depth > TAME:  # of ten layers exp(log_s) would overflow before the first step
+                for rung in self.rungs:
+                    rung.begin((TAME / config.depth) ** 0.5)
             self.sizes += [config.planes * base * base] * config.depth
         self.latent, self.levels = (sum(self.sizes),), tuple(self.sizes) if self.rungs else ()
         self.posterior = nn.Linear(seen + label, 2 * config.latent)
@@ -255,7 +267,7 @@ class Model(Promise):
         """What the likelihood is of: for Bernoulli, each pixel is -1 or 1, white with probability (x + 1) / 2."""
         if self.log_sigma is not None:
             return x
-        return (x > torch.empty(x.shape).uniform_(-1, 1, generator=rng).to(x.device)).to(x.dtype) * 2 - 1
+        return (x > torch.empty(x.shape, device=rng.device).uniform_(-1, 1, generator=rng).to(x.device)).to(x.dtype) * 2 - 1
 
     def log_p(self, x: Tensor, out: Tensor) -> Tensor:
         """log p(x|z) in nats of observed x (N, C, S, S) under what decode gives: (N,)."""
@@ -267,7 +279,7 @@ class Model(Promise):
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         c, k = self.config, self.config.importance
         x = self.observed(batch.x, rng)
-        noise = torch.randn(k * len(x), *self.latent, generator=rng).to(x.device)
+        noise = torch.randn(k * len(x), *self.latent, generator=rng, device=rng.device).to(x.device)
         seen, x, y = (v if v is None or k == 1 else v.repeat_interleave(k, 0) for v in (self.features(x), x, batch.y))
         h, z, mu, logvar = self.descend(noise, y, seen)
         log_p, kl = self.log_p(x, self.decoder(h)), divergence(mu, logvar)
@@ -289,7 +301,7 @@ class Model(Promise):
         seen, total, left = self.features(x), torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device), samples
         while left:
             k = min(left, max(1, ROWS // len(x)))
-            noise = torch.randn(k * len(x), *self.latent, generator=rng).to(x.device)
+            noise = torch.randn(k * len(x), *self.latent, generator=rng, device=rng.device).to(x.device)
             y = None if condition is None else condition.repeat_interleave(k, 0)
             h, z, _, logvar = self.descend(noise, y, seen.repeat_interleave(k, 0))
             log_w = self.log_p(x.repeat_interleave(k, 0), self.decoder(h)) + log_ratio(noise, z, logvar)

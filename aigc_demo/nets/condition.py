@@ -31,5 +31,5 @@ def dropped(y: Tensor | None, classes: int, share: float, rng: torch.Generator) 
     of guidance."""
     if y is None:
         return None
-    left_out = (torch.rand(len(y), generator=rng) < share).to(y.device)
+    left_out = (torch.rand(len(y), generator=rng, device=rng.device) < share).to(y.device)
     return torch.where(left_out.view(-1, *[1] * (y.dim() - 1)), classes, y)

@@ -19,11 +19,11 @@ class Words(NamedTuple):
     there: Tensor
 
 
-def waves(numbers: int, side: int) -> Tensor:
+def waves(numbers: int, side: int, device: torch.device | None = None) -> Tensor:
     """Angles (side^2, 2 numbers) that tell a patch's row, then its column, at `numbers` speeds from 1.5 radians a patch downwards."""
-    speed = 1.5 * 10.0 ** -(torch.arange(numbers) / numbers)
-    row, column = torch.arange(side).repeat_interleave(side), torch.arange(side).repeat(side)
-    return torch.cat([row[:, None] * speed, column[:, None] * speed], 1)
+    speed = 1.5 * 10.0 ** -(torch.arange(numbers, device=device) / numbers)
+    steps = torch.arange(side, device=device)[:, None] * speed  # (side, numbers)
+    return torch.cat([steps[:, None].expand(side, side, -1), steps.expand(side, side, -1)], 2).flatten(0, 1)
 
 
 class Block(nn.Module):
@@ -105,7 +105,7 @@ class Transformer(nn.Module):
         c = self.condition(times, y, None if words is None else words.tokens[:, 0])
         side = x.shape[2] // self.patch
         h = self.inward(F.pixel_unshuffle(x, self.patch).flatten(2).transpose(1, 2)) + self.place  # (B, T, W)
-        turns = fused.turns(waves(self.head // 4, side).to(h.device)) if self.near else None
+        turns = fused.turns(waves(self.head // 4, side, h.device)) if self.near else None
         for block in self.blocks:
             h = block(h, c, words, turns)
         shift, scale = self.adapt(c)[:, None].chunk(2, 2)
