@@ -27,13 +27,13 @@ def of(found, digits, samples, whole, seed=0):
 
 def test_a_few_items_with_all_draws_correct_the_others(all_made, digits):
     found = all_made["vae"]
-    spared, whole = of(found, digits, 400, 60), of(found, digits, 400, len(digits[0]), seed=1)
+    spared, whole = of(found, digits, 400, 60), of(found, digits, 400, len(digits[0]))
     assert (spared.items, spared.whole, spared.samples) == (len(digits[0]), 60, 400)
     assert (whole.whole, whole.short) == (len(digits[0]), 0)
     few = of(found, digits, FEW, 10)
     assert few.whole == len(digits[0]), "where all get as few, none are spared"
-    assert abs(spared.nats - whole.nats) < 4 * spared.short + 0.3  # the binarisations differ, too
-    assert 0 < spared.short < spared.error
+    assert abs(spared.nats - whole.nats) < 4 * spared.short  # the pixels are drawn alike
+    assert 0 < spared.short < spared.error / 4, "the difference is of the latents alone"
     assert whole.nats < few.nats
     assert whole.error == pytest.approx(spared.error, rel=0.3)
     assert "p given its class" in whole.protocol

@@ -48,7 +48,8 @@ def likelihood(
     on_progress: Callable[[float], None] | None = None,
 ) -> Likelihood:
     """Of a model that `engine` holds on `test`, items of its size and channels; `train` is what it was trained on. The first `whole` items
-    in an order drawn by the seed get all `samples` latents.
+    in an order drawn by the seed get all `samples` latents. Of a picture whose pixels are drawn first there is one draw, so that the
+    difference which more latents make is that alone.
 
     Raises EvaluationError for a family that has no likelihood."""
     found, model = warm.checkpoint, warm.model
@@ -64,8 +65,9 @@ def likelihood(
     if whole < len(test):
         passes += [(part, FEW) for part in order.split(TOGETHER)]
     scores, cost, done = {samples: [], FEW: []}, sum(len(p) * k for p, k in passes), 0
+    observed = model.observed(modality.encode(test.items), rng)
     for part, k in passes:
-        x = modality.encode(test.items[part]).to(engine.device)
+        x = observed[part].to(engine.device)
         y = test.labels[part].to(engine.device) if model.classes else None
         with engine.turn:
             scores[k].append(-model.log_likelihood(x, k, rng, y).cpu())

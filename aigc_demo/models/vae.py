@@ -31,7 +31,7 @@ from ..modality import Modality
 from ..model import Batch, Model as Promise
 from ..nets.conv import dense, doubled, fits, halved, pyramid
 
-ROWS = 2000  # latents that log_likelihood decodes in one pass
+ROWS = 200  # latents that log_likelihood decodes in one pass: of more, what a ladder goes through leaves a core's cache
 TAME = 4  # rungs up to which a ladder's scales, one multiplying on the next, stay small at the start by themselves
 
 
