@@ -271,7 +271,7 @@ def main() -> None:
     asked = report.options(__doc__)
     steps = QUICK_STEPS if asked.quick else STEPS
     rows = [row for preset in PRESETS for row in scored(preset, steps, asked.quick)] + shipped()
-    report.finish("directions", [{**row, "name": f"quick: {row['name']}"} for row in rows] if asked.quick else rows, asked)
+    report.finish("directions", rows, asked)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def main() -> None:
     rows = [report.row("the pictures themselves, named rightly", 100 * (real == test.labels[:count]).float().mean().item(), "%")]
     for name in ("mnist-vae", "mnist-dcgan"):
         rows += measure(name, test, net, count)
-    report.finish("inversion", [{**row, "name": f"quick: {row['name']}"} for row in rows] if asked.quick else rows, asked)
+    report.finish("inversion", rows, asked)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def main() -> None:
     if unknown := set(asked.papers) - set(PAPERS):
         report.give_up(f"none of {', '.join(PAPERS)}: {', '.join(sorted(unknown))}")
     found = rows(asked.quick, asked.papers)
-    report.finish("likelihood", [{**r, "name": f"quick: {r['name']}"} for r in found] if asked.quick else found, asked)
+    report.finish("likelihood", found, asked)
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ def main() -> None:
         os.environ["AIGC_HOME"] = home
         for preset in ("vae:conv",) if asked.quick else ("vae:conv", "gan:dcgan"):
             rows += measure(preset, 20 if asked.quick else 60, net)
-    report.finish("minute", [{**row, "name": f"quick: {row['name']}"} for row in rows] if asked.quick else rows, asked)
+    report.finish("minute", rows, asked)
 
 
 if __name__ == "__main__":

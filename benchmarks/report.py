@@ -89,6 +89,8 @@ def finish(benchmark: str, rows: list[dict[str, Any]], asked: argparse.Namespace
     """Prints the result as the last line of stdout, and keeps it where --save asks for that."""
     from aigc_demo.checkpoint import machine
 
+    if asked.quick:
+        rows = [{**row, "name": f"quick: {row['name']}"} for row in rows]
     made = {"benchmark": benchmark, "machine": machine(), "commit": commit(), "date": datetime.date.today().isoformat(), "rows": rows}
     if asked.quick:
         made["quick"] = True

@@ -269,7 +269,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
             os.environ["AIGC_HOME"] = home
             rows += notes(MINUTES)
-    report.finish("sound", [{**row, "name": f"quick: {row['name']}"} for row in rows] if asked.quick else rows, asked)
+    report.finish("sound", rows, asked)
 
 
 if __name__ == "__main__":

@@ -189,7 +189,7 @@ def main() -> None:
     """Measures, and says."""
     asked = report.options(__doc__)
     found = rows(asked.quick)
-    report.finish("text", [{**r, "name": f"quick: {r['name']}"} for r in found] if asked.quick else found, asked)
+    report.finish("text", found, asked)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def main() -> None:
     except (checkpoint.CheckpointError, ConfigError) as error:
         report.give_up(str(error))
     found.append(report.row(f"{NAME}: weights", size / 1e6, "MB", "<= 10"))
-    report.finish("words", [{**row, "name": f"quick: {row['name']}"} for row in found] if asked.quick else found, asked)
+    report.finish("words", found, asked)
 
 
 if __name__ == "__main__":
