@@ -462,6 +462,7 @@ def sample(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A sampling setting, such as truncation=0.7; repeatable.")
     ] = None,
     columns: Annotated[int, typer.Option(min=1, max=1000, help="Pictures in a row of the sheet.")] = 8,
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps; the last bits of a picture may differ from one to another.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Say what was made as JSON.")] = False,
 ) -> None:
     """Draw samples from a checkpoint."""
@@ -480,7 +481,7 @@ def sample(
         raise ConfigError(f"--out: {out} is neither a .png nor a folder" + (f", nor one {own} file" if own != ".png" else ""))
     moves = {k - 1: v for k, v in _pairs("--slider", slider)}
     where = tuple(_numbers("--place", place, float)) if place else None
-    kind = engine.Engine(device="cpu")
+    kind = engine.Engine(device=device)
     sampling = _sampling(kind, found, set)
     requests = [
         engine.Request(
@@ -681,6 +682,7 @@ def evaluate(
     limit: Annotated[int, typer.Option(min=0, help="Score at most so many items, drawn by the seed; 0 is the whole test part.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Every draw follows from it.")] = 0,
     crops: Annotated[bool, typer.Option("--crops", help="Of a text: also nanoGPT's way of scoring, by 200 batches of 64 windows.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Tell how likely a model finds a test set (nats an item, by importance sampling), with its error and a trivial baseline.
@@ -692,12 +694,12 @@ def evaluate(
 
     found = checkpoints.find(checkpoint, anywhere=True)
     if found.modality.kind == "text":
-        _evaluate_text(found, data, crops, seed, as_json)
+        _evaluate_text(found, engine.Engine(device=device), data, crops, seed, as_json)
         return
     source, modality = data or found.manifest.run.data.source, found.modality
     spec = check(Data, {"source": source, "size": modality.size, "channels": modality.channels}, "data.")
     test, train = sets.load(spec, seed, part="test").limit(limit, seed), sets.load(spec, seed)
-    kind = engine.Engine()
+    kind = engine.Engine(device=device)
     with _bar(as_json) as show:
         seen = likelihood.likelihood(kind, kind.warm(found), test, train, samples, items, seed, lambda done: show(done, "drawing"))
     if as_json:
@@ -708,14 +710,13 @@ def evaluate(
     typer.echo(f"{seen.samples:,} importance samples for {part}; independent pixels: {seen.trivial:.2f} nats")
 
 
-def _evaluate_text(found, source: str, crops: bool, seed: int, as_json: bool) -> None:
-    """Scores the held-out end of a text, the checkpoint's own where none is named."""
-    from . import data as sets, engine
+def _evaluate_text(found, kind, source: str, crops: bool, seed: int, as_json: bool) -> None:
+    """Scores the held-out end of a text, the checkpoint's own where none is named, by the engine `kind`."""
+    from . import data as sets
     from .evaluation import texts
 
     run = found.manifest.run
     spec = run.data.model_copy(update={"source": source}) if source else run.data
-    kind = engine.Engine()
     warm = kind.warm(found)
     training, held = sets.load(spec, run.seed, given=found.modality).split(spec.validation or 0.1, run.seed)
     with _bar(as_json) as show:

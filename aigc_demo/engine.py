@@ -164,9 +164,16 @@ def recall(data: bytes) -> tuple[Request, dict[str, str]]:
 
 
 class Engine:
-    """Warm models by content hash, the least recently used out when `memory` bytes are passed. Safe to call from many threads."""
+    """Warm models by content hash, the least recently used out when `memory` bytes are passed. Safe to call from many threads.
+
+    Raises ConfigError for a device that is not here."""
 
     def __init__(self, memory: int = 1 << 30, device: str = "cpu"):
+        here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        if device not in here:
+            raise ConfigError(f"device: {device!r} is not one of {', '.join(here)}")
+        if not here[device]:
+            raise ConfigError(f"device: there is no {device} GPU here; take cpu")
         self.memory, self.device = memory, device
         self._warm: OrderedDict[str, Warm] = OrderedDict()
         self._lock = threading.Lock()  # of the two maps

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from PIL import Image
 from toys import FAMILIES, wait_for
 
@@ -463,6 +464,8 @@ HOSTILE = {
     "a sampling setting out of range": ["sample", "vae-toy", "--set", "truncation=3"],
     "a sampling setting alone": ["sample", "vae-toy", "--set", "truncation"],
     "a picture of another kind": ["sample", "vae-toy", "-o", "x.jpg"],
+    "a device that nobody has": ["sample", "vae-toy", "--device", "tpu"],
+    "a GPU that is not here to score on": ["evaluate", "vae-toy", "--device", "mps" if torch.cuda.is_available() else "cuda"],
     "no columns": ["sample", "vae-toy", "--columns", "0"],
     "a set that is not there": ["data", "mnits"],
     "a set that is a file": ["data", __file__],
