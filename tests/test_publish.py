@@ -175,9 +175,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def exported(toys_home, ort, tmp_path_factory):
-    """The pages of both toys by name: their checkpoint, and where a server of plain files serves them."""
+    """The pages of the toys by name: their checkpoint, and where a server of plain files serves them."""
     folder, found, servers = tmp_path_factory.mktemp("pages"), {}, []
-    for name in ("tiny-gan", "tiny-vae"):
+    for name in ("tiny-gan", "tiny-vae", "tiny-flow"):
         own = folder / f"{name}-own"
         shutil.copytree(toys_home / "runs" / name / "checkpoint", own)
         if name == "tiny-vae":  # somebody else's words
@@ -249,9 +249,10 @@ def test_the_browser_draws_the_latents_that_torch_draws(look):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("name", ["tiny-gan", "tiny-vae"])
+@pytest.mark.parametrize("name", ["tiny-gan", "tiny-vae", "tiny-flow"])
 def test_the_page_draws_what_the_engine_draws(look, exported, name):
     c = exported[name][0]
+    others = {"guidance": 1} if name == "tiny-flow" else {}
     page = look(name)
     same(page, c, seed=static_page.SEED)
     rng = np.random.default_rng(0)
@@ -262,13 +263,13 @@ def test_the_page_draws_what_the_engine_draws(look, exported, name):
         amounts = rng.uniform(-3, 3, page.locator("[data-slider]").count()).round(2).tolist()
         page.locator(".chips button").nth(seed % 3).click()
         page.evaluate(MOVED, [amounts, 0.75])
-        state, pixels = same(page, c, seed=seed, sliders=amounts, label=seed % 3, sampling={"truncation": 0.75})
+        state, pixels = same(page, c, seed=seed, sliders=amounts, label=seed % 3, sampling={**others, "truncation": 0.75})
         seen.add(pixels.tobytes())
         page.reload()  # the address holds it all
         assert same(page, c, seed=seed)[0] == state
     assert len(seen) == 3
     page.locator(".reset").click()
-    same(page, c, sliders=[0] * len(amounts), sampling={"truncation": 1})
+    same(page, c, sliders=[0] * len(amounts), sampling={**others, "truncation": 1})
 
 
 @pytest.mark.browser

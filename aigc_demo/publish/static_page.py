@@ -54,7 +54,7 @@ def make(engine: Engine, found: Checkpoint, folder: Path | None = None, names: M
         "preset": found.preset,
         "about": _about(found),
         "shape": found.modality.shape,
-        "latent": warm.directions[0].numel(),
+        "latent": warm.model.latent,
         "classes": found.manifest.classes if warm.model.classes else [],
         "settings": [{"name": s.name, "help": s.help, "default": s.default, "low": s.low, "high": s.high} for s in made.settings],
         "directions": [[float(f"{v:.8g}") for v in d] for d in warm.directions.flatten(1).tolist()],

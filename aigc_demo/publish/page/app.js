@@ -94,7 +94,7 @@ function drawn(seed, index) {
   const at = `${seed}/${index}`;
   if (!latents.has(at)) {
     if (latents.size >= 4 * GRID) latents.delete(latents.keys().next().value);
-    latents.set(at, latent(seed, index, page.latent));
+    latents.set(at, latent(seed, index, page.latent.reduce((all, side) => all * side, 1)));
   }
   return latents.get(at);
 }
@@ -257,7 +257,7 @@ async function start() {
   Object.assign(ort.env.wasm, { numThreads: 1, wasmBinary: await inflated(wasm) });
   const session = await ort.InferenceSession.create(new Uint8Array(await model.arrayBuffer()), { executionProviders: ['wasm'] });
   draw = async (z, { label, sampling }) => {
-    const feeds = { latents: new ort.Tensor('float32', z, [1, z.length]) };
+    const feeds = { latents: new ort.Tensor('float32', z, [1, ...page.latent]) };
     for (const s of page.settings) feeds[s.name] = new ort.Tensor('float32', Float32Array.of(sampling[s.name]), []);
     if (label !== null) feeds.label = new ort.Tensor('int32', Int32Array.of(label), [1]);
     return (await session.run(feeds)).x.data;
