@@ -430,6 +430,9 @@ def test_one_export_at_a_time_and_none_of_a_giant(all_made, monkeypatch):
     kind, name = engine.Engine(), all_made["vae"].name
     with export._one, pytest.raises(config.ConfigError, match="another one is under way"):
         export.made(kind, name, "onnx")
+    monkeypatch.setattr(export, "STEPS", 1)
+    with pytest.raises(config.ConfigError, match="a graph of 2 steps takes minutes, at most 1 are made here"):
+        export.made(kind, all_made["flow"].name, "onnx")
     monkeypatch.setattr(export, "LARGEST", 1000)
     with pytest.raises(config.ConfigError, match="too many here"):
         export.made(kind, name, "onnx")

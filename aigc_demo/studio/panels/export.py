@@ -20,6 +20,7 @@ from . import reading
 ORDER = 9
 FORMATS = ("page", "onnx")
 LARGEST = 100_000_000  # bytes of a checkpoint's weights: what a browser can be asked to hold
+STEPS = 4  # that a picture may take: a graph holds each, and takes torch 10 to 20 seconds a step, the more the longer it is
 LONGEST = 40  # characters of a direction's name
 _one = threading.Lock()  # an export takes a core for seconds
 
@@ -34,6 +35,10 @@ def made(engine: Engine, name: str, format: str, names: dict[int, str] | None = 
     if found.bytes > LARGEST:
         have, most = (f"{size / 1e6:.0f} MB" for size in (found.bytes, LARGEST))
         raise ConfigError(f"export: {have} of weights are too many here: at most {most}; `aigc export` has no limit")
+    if (steps := found.manifest.run.model.get("steps", 1)) > STEPS:
+        raise ConfigError(
+            f"export: a graph of {steps} steps takes minutes, at most {STEPS} are made here; `aigc export {name}` has no limit"
+        )
     if not _one.acquire(blocking=False):
         raise ConfigError("export: another one is under way; try again in a few seconds")
     try:
