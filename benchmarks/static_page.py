@@ -1,7 +1,8 @@
 """A page that needs no server: how much does a visitor load, how soon is it there, and does it draw what the engine draws, fast enough?
 
-Every image checkpoint that comes with the program is exported (`aigc export NAME --format page`), and its folder served by Python's own
-http.server on this machine, which compresses nothing; a headless Chromium opens it with an empty cache:
+Every image checkpoint that comes with the program and that the page's Export tab makes a page of (no prompt, few steps) is exported
+(`aigc export NAME --format page`), and its folder served by Python's own http.server on this machine, which compresses nothing; a headless
+Chromium opens it with an empty cache:
 
 - first load: bytes of the bodies that the visitor gets until the first picture is drawn in the browser, and seconds until then. (The same
   with everything that compresses sent as brotli, for hosts that do that.)
@@ -173,12 +174,14 @@ def measure(chromium: Any, name: str, quick: bool) -> list[dict[str, Any]]:
 
 
 def rows(chromium: Any, quick: bool) -> list[dict[str, Any]]:
-    """The rows of every image checkpoint that comes with the program."""
-    from aigc_demo import checkpoint, files
+    """The rows of every checkpoint that comes with the program and has a page."""
+    from aigc_demo import checkpoint, files, model
+    from aigc_demo.studio.panels import export
 
     found = []
     for c in checkpoint.shelf(files.shipped()):
-        if c.manifest.modality["kind"] == "image":
+        run = c.manifest.run
+        if c.manifest.modality["kind"] == "image" and not model.family(run.family).reads and run.model.get("steps", 1) <= export.STEPS:
             report.say(f"{c.name}: static page")
             found += measure(chromium, c.name, quick)
     return found
