@@ -692,14 +692,13 @@ def evaluate(
     from .config import Data, check
     from .evaluation import likelihood
 
-    found = checkpoints.find(checkpoint, anywhere=True)
+    found, kind = checkpoints.find(checkpoint, anywhere=True), engine.Engine(device=device)
     if found.modality.kind == "text":
-        _evaluate_text(found, engine.Engine(device=device), data, crops, seed, as_json)
+        _evaluate_text(found, kind, data, crops, seed, as_json)
         return
     source, modality = data or found.manifest.run.data.source, found.modality
     spec = check(Data, {"source": source, "size": modality.size, "channels": modality.channels}, "data.")
     test, train = sets.load(spec, seed, part="test").limit(limit, seed), sets.load(spec, seed)
-    kind = engine.Engine(device=device)
     with _bar(as_json) as show:
         seen = likelihood.likelihood(kind, kind.warm(found), test, train, samples, items, seed, lambda done: show(done, "drawing"))
     if as_json:

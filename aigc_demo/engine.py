@@ -169,10 +169,10 @@ class Engine:
     Raises ConfigError for a device that is not here."""
 
     def __init__(self, memory: int = 1 << 30, device: str = "cpu"):
-        here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        here = {"cpu": lambda: True, "cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
         if device not in here:
             raise ConfigError(f"device: {device!r} is not one of {', '.join(here)}")
-        if not here[device]:
+        if not here[device]():
             raise ConfigError(f"device: there is no {device} GPU here; take cpu")
         self.memory, self.device = memory, device
         self._warm: OrderedDict[str, Warm] = OrderedDict()

@@ -95,7 +95,7 @@ def shuffled(latents: Tensor) -> Callable[[int], Tensor]:
     def noise(i: int) -> Tensor:
         rng = torch.Generator().manual_seed(i)
         flat = latents.flatten(1)
-        order = torch.randperm(flat.shape[1], generator=rng, device=rng.device).to(latents.device)
+        order = torch.randperm(flat.shape[1], generator=rng).to(latents.device)
         return (flat[:, order] * signs(flat.shape[1:], rng).to(latents)).view_as(latents)
 
     return noise
@@ -149,7 +149,7 @@ def across(t: Tensor, x: Tensor) -> Tensor:
 
 def signs(shape: Sequence[int], rng: torch.Generator) -> Tensor:
     """1 or -1 each, as likely (*shape), of int64 on the CPU."""
-    return 2 * torch.randint(0, 2, tuple(shape), generator=rng, device=rng.device) - 1
+    return 2 * torch.randint(0, 2, tuple(shape), generator=rng) - 1
 
 
 def along(field: Callable[..., Tensor], at: tuple[Tensor, ...], way: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:

@@ -433,6 +433,8 @@ def test_one_export_at_a_time_and_none_of_a_giant(all_made, monkeypatch):
     monkeypatch.setattr(export, "STEPS", 1)
     with pytest.raises(config.ConfigError, match="a graph of 2 steps takes minutes, at most 1 are made here"):
         export.made(kind, all_made["flow"].name, "onnx")
+    with pytest.raises(graph.ExportError, match="it draws what a prompt says"):
+        export.made(kind, "shapes-t2i", "onnx")  # of eight steps, which is not what is in the way
     monkeypatch.setattr(export, "LARGEST", 1000)
     with pytest.raises(config.ConfigError, match="too many here"):
         export.made(kind, name, "onnx")

@@ -49,15 +49,20 @@ class _Sampling(nn.Module):
         return self.model.Sampling.model_construct(**{**self.model.Sampling().model_dump(), **changed})
 
 
+def check(found: Checkpoint) -> None:
+    """Raises ExportError for a checkpoint whose samples no graph of numbers can draw."""
+    if found.modality.kind == "text":
+        raise ExportError(f"{found.name}: a text is drawn token by token, which one graph cannot do; `aigc write` writes it")
+    if family(found.manifest.run.family).reads:
+        raise ExportError(f"{found.name}: it draws what a prompt says, and a graph takes numbers alone; `aigc draw` draws it")
+
+
 def export(found: Checkpoint) -> Graph:
     """The graph of a checkpoint, with its settings as inputs where torch can follow them, else fixed at their defaults.
 
     Weights that are halves in the checkpoint stay halves in the file. Raises CheckpointError, and ExportError where the extra is missing
     and where the family's sampling cannot be exported or does not come out as torch draws it."""
-    if found.modality.kind == "text":
-        raise ExportError(f"{found.name}: a text is drawn token by token, which one graph cannot do; `aigc write` writes it")
-    if family(found.manifest.run.family).reads:
-        raise ExportError(f"{found.name}: it draws what a prompt says, and a graph takes numbers alone; `aigc draw` draws it")
+    check(found)
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401

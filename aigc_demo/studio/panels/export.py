@@ -35,6 +35,7 @@ def made(engine: Engine, name: str, format: str, names: dict[int, str] | None = 
     if found.bytes > LARGEST:
         have, most = (f"{size / 1e6:.0f} MB" for size in (found.bytes, LARGEST))
         raise ConfigError(f"export: {have} of weights are too many here: at most {most}; `aigc export` has no limit")
+    graph.check(found)  # the command line cannot do it either
     if (steps := found.manifest.run.model.get("steps", 1)) > STEPS:
         raise ConfigError(
             f"export: a graph of {steps} steps takes minutes, at most {STEPS} are made here; `aigc export {name}` has no limit"
