@@ -142,8 +142,8 @@ def command(run: Run) -> str:
 
 def shown(run: Run) -> Run:
     """`run` as strangers may read it: what it learns and goes on from by their names, not by where they lie on this machine."""
-    source, base = (path.replace("\\", "/").rstrip("/").rpartition("/")[2] for path in (run.data.source, run.base))
-    return run.model_copy(update={"data": run.data.model_copy(update={"source": source or "data"}), "base": base})
+    source, base, codec = (path.replace("\\", "/").rstrip("/").rpartition("/")[2] for path in (run.data.source, run.base, run.codec))
+    return run.model_copy(update={"data": run.data.model_copy(update={"source": source or "data"}), "base": base, "codec": codec})
 
 
 def save(
@@ -344,7 +344,7 @@ def card(manifest: Manifest, size: int) -> str:
             "`aigc write` says of every text how much of it was copied from what the model learnt from; "
             f"`aigc evaluate {name}` scores it on held-out text, beside counting alone (Kneser-Ney)."
         )
-    made = "sounds" if kind == "audio" else f"{kind}s"
+    made = {"audio": "sounds", "latents": "images in a latent space"}.get(kind, f"{kind}s")
     if kind == "audio":
         use = f"aigc sample {name} --n 1 --seed 7 -o sample.wav"
         limits = "it makes no other sound, and what is heard of it was never played or said by anybody, whoever it sounds like."
@@ -356,8 +356,8 @@ def card(manifest: Manifest, size: int) -> str:
         "library_name": "aigc-demo",
         "tags": [run.family, manifest.modality["kind"], "aigc-demo"],
     }
-    if manifest.modality["kind"] in TASKS:
-        front["pipeline_tag"] = "text-to-image" if reads else TASKS[manifest.modality["kind"]]
+    if reads or kind in TASKS:
+        front["pipeline_tag"] = "text-to-image" if reads else TASKS[kind]
     if manifest.classes and run.model.get("conditional", False):
         front["tags"].append("class-conditional")
     return "\n".join(

@@ -23,7 +23,8 @@ class Modality(Protocol):
     """A frozen dataclass whose fields are stored in the checkpoint, so that sizes, rates and alphabets travel with the weights: a field of
     bytes (safetensors) as a file of its own.
 
-    An *item* is what is stored and shown (for pictures a uint8 tensor of `shape`); *x* is what a model sees (float32, about -1 to 1).
+    An *item* is what is stored and shown (for pictures a uint8 tensor of `shape`); *x* is what a model sees (float32 of `space`, about -1
+    to 1).
     `thing` is what a person calls an item, `suffix` ends a file's name, and `many` is how many items a sheet is to show: 0 for what one
     looks at one by one, a few rows of it. `pictured` says whether the page can show an item as a picture (uint8), in the colours of
     `palette` where it has one."""
@@ -37,7 +38,11 @@ class Modality(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one item and of one x."""
+        """The shape of one item."""
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        """The shape of one x: that of an item, but where models see something else of it."""
 
     @property
     def extent(self) -> str:
@@ -47,10 +52,10 @@ class Modality(Protocol):
         """One file's bytes -> one item. Raises BadItem with the reason."""
 
     def encode(self, items: torch.Tensor) -> torch.Tensor:
-        """Items (N, *shape) -> x (N, *shape)."""
+        """Items (N, *shape) -> x (N, *space)."""
 
     def decode(self, x: torch.Tensor) -> torch.Tensor:
-        """x (N, *shape) -> items (N, *shape), clipped to what an item can hold."""
+        """x (N, *space) -> items (N, *shape), clipped to what an item can hold."""
 
     def write(self, item: torch.Tensor, recipe: dict[str, Any] | None = None) -> bytes:
         """One item -> the bytes of a file, with the recipe that made it inside."""
@@ -70,10 +75,10 @@ class Modality(Protocol):
 
     @staticmethod
     def features(x: torch.Tensor) -> torch.Tensor:
-        """x (N, *shape) -> float32 (N, F), in which near means alike, roughly: what samples and data are compared by."""
+        """x (N, *space) -> float32 (N, F), in which near means alike, roughly: what samples and data are compared by."""
 
     def measures(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What can be read off x (N, *shape) and said in a word, each (N,): a slider that changes one of them bears its name."""
+        """What can be read off x (N, *space) and said in a word, each (N,): a slider that changes one of them bears its name."""
 
 
 def kinds() -> tuple[str, ...]:

@@ -63,6 +63,12 @@ class Model(nn.Module):
         """Whether `loss` asks the same work of a GPU whatever the numbers are, and waits for none of them: such work can be repeated."""
         return True
 
+    @property
+    def codec(self) -> nn.Module | None:
+        """What turns items into latents that are small pictures, and back, for a model of another family to learn in (nets.codec.Codec);
+        None of most."""
+        return None
+
     def rates(self) -> dict[str, float]:
         """The learning rate of a phase as a multiple of train.lr, where it is not 1."""
         return {}

@@ -334,6 +334,7 @@ HOSTILE = [
     *[("/train_start", (preset,), "^.{0,200}$") for preset in (UP, "a" * 5000, "vae:" + "b" * 5000)],
     *[("/train_start", ("vae:tiny", "digits", 1, "steps", '{"device": "cuda"}'), "device: is the server's own to choose")],
     *[("/train_start", ("gpt:tiny", "digits", 1, "steps", json.dumps({"base": base})), "base ") for base in ("/etc", UP, "runs/x")],
+    *[("/train_start", ("text_to_image:tiny", "scenes", 1, "steps", json.dumps({"codec": at})), "codec ") for at in ("/etc", UP, "runs/x")],
     *[("/train_start", ("vae:tiny", "digits", *budget), "that this server grants") for budget in ((9e6, "steps"), (999, "minutes"))],
     *[("/train_start", ("vae:conv", "digits", 1, "steps", '{"train.batch": 8192, "data.size": 512}'), "memory: such a run needs about")],
     *[("/train_start", ("gpt:tiny", "tinyshakespeare", 1, "steps", '{"train.batch": 8192, "data.size": 512}'), "memory: such a run needs")],

@@ -4,6 +4,7 @@ import itertools
 import math
 
 import pytest
+import safetensors.torch
 import torch
 from torch import distributions, nn
 from toys import FAMILIES, TOLD, tiny
@@ -11,17 +12,26 @@ from toys import FAMILIES, TOLD, tiny
 from aigc_demo import model, trainer
 from aigc_demo.modalities.audio import Modality as Audio
 from aigc_demo.modalities.image import Modality as Image
+from aigc_demo.modalities.latents import Modality as Latents
 from aigc_demo.modalities.points import Modality as Points
 from aigc_demo.modalities.text import Modality as Text
 from aigc_demo.model import Batch, build, draw_latents, generator
+from aigc_demo.nets.codec import Codec
+
+
+def latents_of(channels, planes):
+    torch.manual_seed(0)
+    return Latents(32, channels, safetensors.torch.save(Codec(channels, planes, 8).state_dict()))
+
 
 MODALITIES = {
     "image": [Image(size, channels) for size in (16, 28, 32) for channels in (1, 3)],
     "points": [Points(5.0)],
+    "latents": [latents_of(3, 2), latents_of(1, 4)],
     "audio": [Audio(size=16)],
     "text": [Text(16, "\n abcd"), Text(9, "", ("a b", "ab c"))],
 }
-TINY = {"image": "tiny", "points": "points", "audio": "tiny", "text": "tiny"}  # the preset that is small enough to test with
+TINY = dict.fromkeys(MODALITIES, "tiny") | {"points": "points"}  # the preset that is small enough to test with
 CASES = [
     (f, m, classes)
     for f in model.families()
@@ -33,7 +43,7 @@ CASES = [
 
 def ids(case):
     family, modality, classes = case
-    return f"{family}-{'x'.join(map(str, modality.shape))}-{'conditional' if classes else 'plain'}"
+    return f"{family}-{modality.kind}-{'x'.join(map(str, modality.shape))}-{'conditional' if classes else 'plain'}"
 
 
 def untrained(preset, modality, classes, changes=None):
@@ -45,7 +55,7 @@ def items_of(modality, n, classes=0):
     rng = torch.Generator().manual_seed(5)
     if modality.kind == "text":
         return Batch(torch.randint(len(modality.pieces), (n, *modality.shape), generator=rng))
-    x = torch.randn(n, *modality.shape, generator=rng).cumsum(-1).tanh()
+    x = torch.randn(n, *modality.space, generator=rng).cumsum(-1).tanh()
     said = torch.randint(9, (n, 5), generator=rng)
     return Batch(modality.encode(modality.decode(x)), torch.arange(n) % classes if classes else None, said)
 
@@ -115,7 +125,7 @@ def test_a_sample_has_the_modalitys_shape_and_range_and_does_not_depend_on_its_b
             return built.sample(latents[which], sampling, None if condition is None else condition[which])
 
     whole, mixed, alone = drawn(slice(None)), drawn(order), torch.cat([drawn(slice(i, i + 1)) for i in range(n)])
-    assert whole.shape == (n, *modality.shape)
+    assert whole.shape == (n, *modality.space)
     assert whole.isfinite().all()
     assert modality.kind == "text" or whole.abs().max() <= 1 + 1e-5
     assert torch.equal(modality.encode(modality.decode(whole)), whole) or modality.kind != "text"

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from .. import config
-from ..modalities import audio, points as plane, text
+from ..modalities import audio, latents, points as plane, text
 from ..modalities.image import Modality, is_grey
 from . import captions, copies, files, points, scenes, shapes, texts, tones
 from .cleaning import DataError, Ledger, duplicates, shown
@@ -45,12 +45,23 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256, in hex, of the items' shape, the items and the labels."""
+        """SHA-256, in hex, of the items' shape, the items, the labels, and of what turns the items into latents."""
         said = hashlib.sha256(repr(tuple(self.items.shape)).encode())
         said.update(self.items.contiguous().numpy())
         if self.labels is not None:
             said.update(self.labels.contiguous().numpy())
+        if isinstance(self.modality, latents.Modality):
+            said.update(self.modality.codec)
         return said.hexdigest()
+
+    def through(self, codec: bytes) -> Dataset:
+        """The same pictures, seen by models as latents of the codec whose weights (safetensors) these are. Raises DataError."""
+        if type(self.modality) is not Modality:
+            raise DataError(f"codec: it turns pictures into latents, and these are {self.modality.thing}s")
+        try:
+            return replace(self, modality=latents.Modality(self.modality.size, self.modality.channels, codec))
+        except ValueError as error:
+            raise DataError(str(error)) from None
 
     def take(self, index: torch.Tensor) -> Dataset:
         """The items at `index` int64 (n,), in that order, with all that is known of them."""

@@ -76,8 +76,13 @@ class Modality:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(1, size, size), of one item and of one x."""
+        """(1, size, size), of one item."""
         return 1, self.size, self.size
+
+    @property
+    def space(self) -> tuple[int, int, int]:
+        """As `shape`: of one x."""
+        return self.shape
 
     @property
     def extent(self) -> str:

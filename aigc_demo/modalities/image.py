@@ -56,8 +56,13 @@ class Modality:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(channels, size, size), of one item and of one x."""
+        """(channels, size, size), of one item."""
         return self.channels, self.size, self.size
+
+    @property
+    def space(self) -> tuple[int, int, int]:
+        """As `shape`: of one x."""
+        return self.shape
 
     @property
     def extent(self) -> str:

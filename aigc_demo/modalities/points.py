@@ -39,8 +39,13 @@ class Modality:
 
     @property
     def shape(self) -> tuple[int]:
-        """(2,), of one item and of one x."""
+        """(2,), of one item."""
         return (2,)
+
+    @property
+    def space(self) -> tuple[int]:
+        """As `shape`: of one x."""
+        return self.shape
 
     @property
     def extent(self) -> str:

@@ -65,8 +65,13 @@ class Modality:
 
     @property
     def shape(self) -> tuple[int]:
-        """(context + 1,), of one item and of one x."""
+        """(context + 1,), of one item."""
         return (self.context + 1,)
+
+    @property
+    def space(self) -> tuple[int]:
+        """As `shape`: of one x."""
+        return self.shape
 
     @property
     def extent(self) -> str:

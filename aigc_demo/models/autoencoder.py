@@ -130,7 +130,7 @@ class Model(Promise):
 
     def __init__(self, config: Config, modality: Modality, classes: int):
         super().__init__()
-        self.config, self.latent, self.shape = config, (config.latent,), modality.shape
+        self.config, self.latent, self.shape = config, (config.latent,), modality.space
         self.classes = classes if config.conditional else 0
         if len(self.shape) != 3 and (config.network != "mlp" or config.noise not in ("none", "gaussian")):
             raise ValueError(f"model.network: {modality.kind} need mlp, and model.noise none or gaussian")

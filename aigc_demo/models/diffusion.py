@@ -87,9 +87,9 @@ class Model(Promise):
 
     def __init__(self, config: Config, modality: Modality, classes: int):
         super().__init__()
-        self.config, self.latent = config, modality.shape
+        self.config, self.latent = config, modality.space
         self.classes = classes if config.conditional else 0
-        self.network = network(config, modality.shape, self.classes)
+        self.network = network(config, modality.space, self.classes)
 
     def denoised(self, x: Tensor, sigma: Tensor | float, y: Tensor | None) -> Tensor:
         """D(x; sigma): x (N, *shape) at noise sigma, (N,) or one number -> the mean x_0 it may come from. y may be `classes`, for none."""

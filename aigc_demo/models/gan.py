@@ -363,13 +363,13 @@ class Model(Promise):
 
     def __init__(self, config: Config, modality: Modality, classes: int):
         super().__init__()
-        if config.augment != "none" and len(modality.shape) != 3:
+        if config.augment != "none" and len(modality.space) != 3:
             raise ValueError(f"model.augment: {config.augment} alters pictures, and these are {modality.kind}")
         fits(config.network, modality)
         self.config, self.latent = config, (config.latent,)
         self.classes = classes if config.conditional else 0
-        self.discriminator = Discriminator(config, modality.shape, self.classes)
-        self.generator = Generator(config, modality.shape, self.classes)
+        self.discriminator = Discriminator(config, modality.space, self.classes)
+        self.generator = Generator(config, modality.space, self.classes)
 
     def phases(self) -> dict[str, nn.Module]:
         return {"discriminator": self.discriminator, "generator": self.generator}

@@ -91,7 +91,7 @@ class Model(Promise):
     `learnt` (NUMBERS,) says which words it learnt from."""
 
     Config, Sampling = Config, Sampling
-    modalities = ("image",)
+    modalities = ("image", "latents")
     monitor = "velocity"
     reads = True
     draft: ClassVar = {"steps": 4, "method": "euler"}
@@ -122,10 +122,10 @@ class Model(Promise):
 
     def __init__(self, config: Config, modality: Modality, classes: int):
         super().__init__()
-        self.config, self.latent, self.classes = config, modality.shape, 0  # a class is told by its name
+        self.config, self.latent, self.classes = config, modality.space, 0  # a class is told by its name
         if config.width % (4 * config.heads):
             raise ValueError(f"model.width: {config.width} is not a multiple of four times model.heads, {config.heads}")
-        self.network = Transformer(modality.shape, 0, config.patch, config.width, config.depth, config.heads, reads=True, near=True)
+        self.network = Transformer(modality.space, 0, config.patch, config.width, config.depth, config.heads, reads=True, near=True)
         self.reader = Reader(config.width, config.heads, config.reading)
         self.register_buffer("learnt", torch.zeros(NUMBERS, dtype=torch.bool))
 

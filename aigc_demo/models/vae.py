@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from ..config import Fields, Widths
 from ..modality import Modality
 from ..model import Batch, Model as Promise
-from ..nets.conv import dense, doubled, fits, halved, pyramid
+from ..nets.codec import FACTOR, Codec
+from ..nets.conv import Block, dense, doubled, fits, halved, pyramid
 
 ROWS = 200  # latents that log_likelihood decodes in one pass: of more, what a ladder goes through leaves a core's cache
 TAME = 4  # rungs up to which a ladder's scales, one multiplying on the next, stay small at the start by themselves
@@ -38,13 +39,15 @@ TAME = 4  # rungs up to which a ladder's scales, one multiplying on the next, st
 class Config(Fields):
     """The encoder, the decoder, the likelihood and the bound."""
 
-    network: Literal["mlp", "conv", "ladder"] = Field("conv", description="the encoder and the decoder; a ladder has several latent layers")
-    latent: int = Field(16, ge=1, le=1024, description="numbers in one latent; ladder: in its first layer")
+    network: Literal["mlp", "conv", "ladder", "grid"] = Field(
+        "conv", description="the encoder and the decoder; a ladder has several latent layers, the latent of a grid is a small picture"
+    )
+    latent: int = Field(16, ge=1, le=1024, description="numbers in one latent; ladder: in its first layer; grid: as its planes have it")
     hidden: Widths = Field((500, 500), description="mlp: the encoder's hidden widths, the decoder's in reverse")
     activation: Literal["relu", "tanh"] = Field("relu", description="mlp: what follows a hidden layer")
-    width: int = Field(32, ge=4, le=512, description="conv, ladder: channels of the first layer")
+    width: int = Field(32, ge=4, le=512, description="conv, ladder, grid: channels of the first layer")
     depth: int = Field(3, ge=1, le=32, description="ladder: latent layers after the first")
-    planes: int = Field(1, ge=1, le=32, description="ladder: small pictures that each of them holds")
+    planes: int = Field(1, ge=1, le=32, description="ladder: small pictures that each of them holds; grid: channels of its latent")
     beta: float = Field(1.0, ge=0, le=1000, description="weight of the KL term; above 1 trades detail for orderly latents")
     free_bits: float = Field(0.0, ge=0, le=100, description="nats that each latent layer may hold without a price")
     importance: int = Field(1, ge=1, le=512, description="latents drawn for each item; 2 or more train the importance-weighted bound")
@@ -76,20 +79,6 @@ def drawn(noise: Tensor, posterior: Tensor | None) -> tuple[Tensor, Tensor, Tens
 def log_ratio(noise: Tensor, z: Tensor, logvar: Tensor) -> Tensor:
     """log p(z) - log q(z|x) in nats, (N,), of z (N, latent) that `drawn` made of noise: both densities' constants cancel."""
     return 0.5 * (noise.square() + logvar - z.square()).sum(1)
-
-
-class Block(nn.Module):
-    """A residual bottleneck, as in very deep VAEs (Child 2020, arXiv:2011.10650): h (N, w, b, b) -> the same."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.net = nn.Sequential(
-            nn.SiLU(), nn.Conv2d(width, width // 2, 1), nn.SiLU(), nn.Conv2d(width // 2, width // 2, 3, 1, 1),
-            nn.SiLU(), nn.Conv2d(width // 2, width, 1),
-        )  # fmt: skip
-
-    def forward(self, h: Tensor) -> Tensor:
-        return h + self.net(h)
 
 
 class Rung(nn.Module):
@@ -174,6 +163,12 @@ class Model(Promise):
             | {"precision": "fp32", "budget": 75},
             "size": 28,
         },
+        "grid": {
+            "about": "a latent that is a small picture: what text_to_image can learn in, in place of pixels",
+            "model": {"network": "grid", "width": 32, "planes": 4},
+            "train": {"lr": 2e-3, "batch": 32, "decay": "cosine", "clip": 100.0, "budget": 10},
+            "size": 32,
+        },
         "points": {
             "about": "points of the plane, and their likelihood; seconds",
             "model": {"network": "mlp", "latent": 2, "hidden": (128, 128)},
@@ -200,9 +195,9 @@ class Model(Promise):
         super().__init__()
         if config.importance > 1 and config.free_bits:
             raise ValueError(f"model.free_bits: {config.free_bits:g} needs model.importance 1: of more draws, no KL term is computed")
-        self.shape = modality.shape
+        self.shape = modality.space
         fits(config.network, modality)
-        self.config, self.classes = config, classes if config.conditional else 0
+        self.config, self.classes = config, classes if config.conditional and config.network != "grid" else 0
         grey = len(self.shape) == 3 and self.shape[0] == 1
         self.likelihood = ("bernoulli" if grey else "gaussian") if config.likelihood == "auto" else config.likelihood
         start = 0.0 if len(self.shape) == 3 else -2.0  # of few numbers the KL term would win before a deviation of 1 had shrunk
@@ -221,6 +216,12 @@ class Model(Promise):
         elif config.network == "conv":
             seen = 8 * config.width
             self.features, self.decoder = halved(self.shape, config.width), doubled(config.latent + label, self.shape, config.width)
+        elif config.network == "grid":
+            channels, size, _ = self.shape
+            if size % FACTOR:
+                raise ValueError(f"data.size: {size} is not a multiple of {FACTOR}, as a grid needs")
+            small, made = (config.planes, size // FACTOR, size // FACTOR), self._codec()
+            self.features, self.decoder, self.sizes = made.down, nn.Sequential(nn.Unflatten(1, small), made.up), [math.prod(small)]
         else:
             # C x s x s -> w x s/2 x s/2 -> 2w x s/4 x s/4, halved on to 2w x b x b with b from 4 to 7, and back
             channels, size, _ = self.shape
@@ -240,7 +241,21 @@ class Model(Promise):
                     rung.begin((TAME / config.depth) ** 0.5)
             self.sizes += [config.planes * base * base] * config.depth
         self.latent, self.levels = (sum(self.sizes),), tuple(self.sizes) if self.rungs else ()
-        self.posterior = nn.Linear(seen + label, 2 * config.latent)
+        self.posterior = nn.Identity() if config.network == "grid" else nn.Linear(seen + label, 2 * config.latent)
+
+    def _codec(self) -> Codec:
+        return Codec(self.shape[0], self.config.planes, self.config.width, self.likelihood == "bernoulli")
+
+    @property
+    def codec(self) -> Codec | None:
+        """A grid's two halves, for another model to learn between them."""
+        if self.config.network != "grid":
+            return None
+        with torch.device("meta"):
+            made = self._codec()
+        made.logits = torch.tensor(self.likelihood == "bernoulli")
+        made.down, made.up = self.features, self.decoder[1]
+        return made
 
     def descend(self, noise: Tensor, condition: Tensor | None, seen: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """From noise (N, latent) down through the latent's layers: what the decoder takes, and z, mu and logvar, each (N, latent).

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class Kind(Protocol):
@@ -71,3 +71,17 @@ def dense(widths: Sequence[int], activation: Callable[[], nn.Module]) -> nn.Sequ
     for i, (before, after) in enumerate(itertools.pairwise(widths)):
         layers += ([activation()] if i else []) + [nn.Linear(before, after)]
     return nn.Sequential(*layers)
+
+
+class Block(nn.Module):
+    """A residual bottleneck, as in very deep VAEs (Child 2020, arXiv:2011.10650): h (N, w, b, b) -> the same."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.SiLU(), nn.Conv2d(width, width // 2, 1), nn.SiLU(), nn.Conv2d(width // 2, width // 2, 3, 1, 1),
+            nn.SiLU(), nn.Conv2d(width // 2, width, 1),
+        )  # fmt: skip
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h + self.net(h)

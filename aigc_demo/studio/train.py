@@ -24,7 +24,7 @@ from . import run_api, runs, widgets, words
 FIRST_SHOWN = ("model.latent", "train.batch", "train.lr", "seed")  # the few that matter; the rest is in a fold
 SEEN = {1: "grey", 3: "colour", 4: "colour, in part transparent"}  # of pictures, by channels
 # elsewhere in the form, or not the visitor's to choose
-ASKED = ("family", "preset", "train.budget", "train.unit", "data.source", "device", "base", "train.tracker")
+ASKED = ("family", "preset", "train.budget", "train.unit", "data.source", "device", "base", "codec", "train.tracker")
 FIRST = ("vae:conv", "flow:points", "vae:sound")  # presets to begin with, of each kind where there is a choice
 UPLOADS = [".zip", ".txt", ".csv", ".jsonl", ".points"]
 MOST_DRAWN = 20_000  # points of a sketch
@@ -129,10 +129,10 @@ class Train:
         """The run that the form describes. Raises ConfigError with a line for each field at fault."""
         if "device" in changes:
             raise ConfigError("device: is the server's own to choose; leave it out")
-        if base := changes.get("base"):
+        for field in ("base", "codec"):
             shipped = [c.name for c in checkpoints.shelf(files.shipped())]
-            if base not in shipped:  # no path of the server, and nobody's run
-                raise ConfigError(config.unknown(f"base {str(base)[:60]!r}", shipped))
+            if (known := changes.get(field)) and known not in shipped:  # no path of the server, and nobody's run
+                raise ConfigError(config.unknown(f"{field} {str(known)[:60]!r}", shipped))
         given = {"data.source": self.place(source), "train.budget": budget, "train.unit": unit}
         given |= {"train.tracker": "none"}  # what leaves this server is not a visitor's to choose
         return model.plan(preset, {**changes, **given})
