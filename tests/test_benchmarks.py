@@ -218,6 +218,13 @@ def test_what_pictures_show_is_told_by_property_beside_its_target():
     assert words.rows("half", pictures, asked, words.TARGETS)[0]["holds"] is False
 
 
+def test_what_was_drawn_is_ranked_by_how_many_pictures_are_nearer_than_the_one_that_was_meant():
+    real = torch.arange(5.0).mul(50).view(5, 1, 1, 1).expand(5, 3, 16, 16).to(torch.uint8)
+    drawn = torch.stack([real[0], real[3], real[1]])
+    assert words.ranks(drawn, real, torch.tensor([0, 3, 1])).tolist() == [0, 0, 0]
+    assert words.ranks(drawn, real, torch.tensor([4, 1, 1])).tolist() == [4, 3, 0]
+
+
 def test_what_a_long_benchmark_has_finished_is_kept(monkeypatch, tmp_path):
     monkeypatch.setenv("AIGC_HOME", str(tmp_path))
     made = []

@@ -152,13 +152,17 @@ class Model(Promise):
         loss = error.square().mean()
         return loss, {"velocity": loss}
 
+    def strange(self, prompt: str) -> list[str]:
+        """The words of a prompt that were in no caption that the model learnt from."""
+        return [word for word in dict.fromkeys(words(prompt)) if not self.learnt[number(word)]]
+
     def asked(self, field: str, prompt: str) -> Tensor:
         """What a prompt says, int64 (1, L). Raises ConfigError, by the name of its field, for a word that was in no caption that the model
         learnt from, and for too many words."""
         found = words(prompt)
         if len(found) > LONGEST:
             raise ConfigError(f"{field}: {len(found)} words are too many: at most {LONGEST} are read")
-        if strange := [word for word in dict.fromkeys(found) if not self.learnt[number(word)]]:
+        if strange := self.strange(prompt):
             be = "was" if len(strange) == 1 else "were"
             raise ConfigError(f"{field}: {', '.join(map(repr, strange))} {be} in no caption that this model learnt from")
         return self.read([prompt]).to(self.learnt.device)
