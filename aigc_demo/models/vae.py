@@ -164,7 +164,7 @@ class Model(Promise):
             "size": 28,
         },
         "grid": {
-            "about": "a latent that is a small picture: what text_to_image can learn in, in place of pixels",
+            "about": "a latent that is a small picture, for text_to_image to learn in; samples of its own are confetti",
             "model": {"network": "grid", "width": 32, "planes": 4},
             "train": {"lr": 2e-3, "batch": 32, "decay": "cosine", "clip": 100.0, "budget": 10},
             "size": 32,
