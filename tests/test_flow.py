@@ -152,8 +152,34 @@ def test_a_batch_has_items_that_look_ahead_and_items_that_do_not():
     built.loss("model", Batch(torch.zeros(32, 1, 8, 8)), generator(0))
     t, r = seen[-1]
     assert (r >= t).all()
-    assert (r > t).sum() == 8
-    assert ((t > 0) & (r < 1)).all()
+    assert (r > t).sum() == 12
+    assert ((t > 0) & (r < 1))[:28].all(), "of these, the rest look all the way"
+    assert (r[28:] == 1).all()
+
+
+def test_a_quarter_of_those_that_look_all_the_way_begin_at_noise():
+    built = one_step()
+    seen = []
+    built.average = lambda x, t, r, y: seen.append((t, r)) or x * 0
+    built.loss("model", Batch(torch.zeros(8000, 1, 8, 8)), generator(0))
+    t = seen[-1][0][7000:]
+    assert (t == 0).float().mean().item() == pytest.approx(0.25, abs=0.05)
+    assert t.max() < 0.95
+
+
+def test_the_target_of_a_whole_way_is_made_of_its_two_parts():
+    built = one_step()
+    shake(built)
+    x, v = torch.randn(2, 3, 1, 8, 8, generator=generator(1))
+    t, r = torch.tensor([0.0, 0.4, 0.9]), torch.ones(3)
+    found = built._split(v, x, t, r, None, generator(2))
+    low, high = flow.SPLIT
+    share = low + (high - low) * torch.rand(3, generator=generator(2))
+    s = t + share * (1 - t)
+    there = x + samplers.across(s - t, x) * built.average(x, t, s, None)
+    end = there + samplers.across(1 - s, x) * built.average(there, s, r, None)
+    torch.testing.assert_close(found[:2], ((end - x) / samplers.across(1 - t, x))[:2])
+    assert torch.equal(found[2], v[2]), "so near the end the line is the way"
 
 
 def test_guidance_is_learnt_where_an_item_has_its_class():

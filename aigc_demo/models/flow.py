@@ -5,7 +5,10 @@ pictures and sounds most easily by where they end, v = (end - x_t) / (1 - t) (Ji
     loss = E |v(x_t, t) - (x_1 - x_0)|^2,  t from a logit-normal (Esser et al. 2024, arXiv:2403.03206, section 3.1), EARLY of data.
 A sample solves dx/dt = v(x, t) from the latent, x_0, to t = 1. With `objective: average` the network learns instead the mean velocity u
 over the rest of the way, from t to any r, so that one step is enough (MeanFlow: Geng et al. 2025, arXiv:2505.13447):
-    u(x_t, t, r) = v + (r - t) du/dt,  along the flow, by one forward-mode derivative; u(x_t, t, t) = v(x_t, t).
+    u(x_t, t, r) = v + (r - t) du/dt,  along the flow, by one forward-mode derivative; u(x_t, t, t) = v(x_t, t),
+and, as no pair of times that is drawn so leads from one end to the other, all the way to r = 1 by the two parts of a way, split at s
+(interval splitting: Guo et al. 2025, arXiv:2507.16884), which the derivative cannot: over so long a way it feeds on its own errors.
+    (1 - t) u(x_t, t, 1) = (s - t) u(x_t, t, s) + (1 - s) u(x_s, s, 1).
 With `transport` x_0 and x_1 of a batch are paired at the least sum of squared distances (minibatch optimal transport: Tong et al. 2023,
 arXiv:2302.00482), within a class, as otherwise x_0 would tell the class (Cheng and Schwing 2025, arXiv:2503.10636)."""
 
@@ -26,7 +29,11 @@ from ..nets.condition import dropped
 from ..nets.denoising import network
 
 AHEAD = 0.25  # average: share of a batch that looks ahead, r > t; the rest learns the velocity, r = t (table 1a of MeanFlow)
-EVEN = 1e-3  # average: an item's error is divided by itself and this much, so that no item outweighs the rest (equation 22)
+WHOLE = 0.125  # average: share of a batch that looks all the way, r = 1, a quarter of it from t = 0, the way of one step
+TRUST = 0.4  # average: weight of these, whose targets are the network's own word
+SPLIT = (0.3, 0.7)  # of such a way: where it is split
+LAST = 0.2  # of all time: such a way from so near the end is learnt as the line that it nearly is
+EVEN = 0.05  # average: an item's error is divided by itself and this much, so that no item outweighs the rest (equation 22)
 EARLY = -0.8  # the mean of logit t where data is predicted: what a picture shows is settled near the noise (as in JiT)
 SPREAD = {"velocity": 0.8, "average": 1.2}  # its deviation; an average has to lead from one end to the other
 COARSEST = 8  # pixels: a larger patch has more numbers than a small network is wide
@@ -132,11 +139,11 @@ class Model(Promise):
 
     def __init__(self, config: Config, modality: Modality, classes: int):
         super().__init__()
-        self.config, self.latent = config, modality.shape
+        self.config, self.latent = config, modality.space
         self.classes = classes if config.conditional else 0
         self.draft = {} if config.objective == "average" else {"steps": 4, "method": "euler"}
-        sized = config.model_copy(update={"patch": config.patch or quarter(modality.shape[-1])})
-        self.network = network(sized, modality.shape, self.classes, 2 if config.objective == "average" else 1)
+        sized = config.model_copy(update={"patch": config.patch or quarter(modality.space[-1])})
+        self.network = network(sized, modality.space, self.classes, 2 if config.objective == "average" else 1)
 
     @property
     def steady(self) -> bool:
@@ -159,20 +166,30 @@ class Model(Promise):
         y = dropped(classes, self.classes, self.config.drop, rng)
         early, spread = (EARLY, SPREAD[self.config.objective]) if self.config.predicts == "data" else (0.0, 1.0)
         ends = (early + spread * torch.randn(2, n, generator=rng, device=rng.device)).sigmoid().to(x_1.device)
-        ahead = n - round(AHEAD * n) if self.config.objective == "average" else n  # items from here on look ahead
-        t = torch.cat([ends[0, :ahead], ends[:, ahead:].amin(0)])
-        r = torch.cat([ends[0, :ahead], ends[:, ahead:].amax(0)])
+        t = r = ends[0]
+        ahead = whole = n  # items from `ahead` on look ahead, those from `whole` on all the way
+        if self.config.objective == "average":
+            whole = n - round(WHOLE * n)
+            ahead = whole - round(AHEAD * n)
+            begin = torch.rand(n - whole, generator=rng, device=rng.device).to(x_1.device)
+            begin = (1 - samplers.NEAR) * ((4 * begin - 1) / 3).clamp(min=0).square()
+            t = torch.cat([ends[0, :ahead], ends[:, ahead:whole].amin(0), begin])
+            r = torch.cat([ends[0, :ahead], ends[:, ahead:whole].amax(0), torch.ones_like(begin)])
         x_t = torch.lerp(x_0, x_1, samplers.across(t, x_1))
-        v = self._target(x_1 - x_0, x_t, t, y)
-        target = v
+        target = v = self._target(x_1 - x_0, x_t, t, y)
         if ahead < n:
-            rest = slice(ahead, n)
-            target = torch.cat([v[:ahead], self._ahead(v[rest], x_t[rest], t[rest], r[rest], None if y is None else y[rest])])
+
+            def part(a: int, b: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+                return v[a:b], x_t[a:b], t[a:b], r[a:b], None if y is None else y[a:b]
+
+            target = torch.cat([v[:ahead], self._ahead(*part(ahead, whole)), self._split(*part(whole, n), rng)])
         errors = (self.average(x_t, t, r, y) - target).square().flatten(1).mean(1)
         terms = {"velocity": errors[:ahead].mean()}
         if ahead == n:
             return terms["velocity"], terms
-        return (errors / (errors.detach() + EVEN)).mean(), terms | {"average": errors[ahead:].mean()}
+        apart = errors[whole:] * (1 - t[whole:]).square()  # all the way: of where that leads
+        even = [e / (e.detach() + EVEN) for e in (errors[:whole], apart)]
+        return (even[0].sum() + TRUST * even[1].sum()) / n, terms | {"average": errors[ahead:].mean()}
 
     @torch.no_grad()
     def _target(self, v: Tensor, x_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
@@ -189,6 +206,15 @@ class Model(Promise):
         way = self.average(x_t, t, t, y)
         _, change = samplers.along(lambda x, t: self.average(x, t, r, y), (x_t, t), (way, torch.ones_like(t)))
         return v + samplers.across(r - t, v) * change
+
+    @torch.no_grad()
+    def _split(self, v: Tensor, x_t: Tensor, t: Tensor, r: Tensor, y: Tensor | None, rng: torch.Generator) -> Tensor:
+        """The mean velocity from t to r as the network knows it of the way's two parts; of a short way, v."""
+        share = SPLIT[0] + (SPLIT[1] - SPLIT[0]) * torch.rand(len(t), generator=rng, device=rng.device).to(t.device)
+        s = torch.lerp(t, r, share)
+        first = self.average(x_t, t, s, y)
+        second = self.average(x_t + samplers.across(s - t, v) * first, s, r, y)
+        return torch.where(samplers.across(r - t, v) < LAST, v, torch.lerp(second, first, samplers.across(share, v)))
 
     def surface(self, x: Tensor) -> Tensor | None:
         """How near each x (N, *shape) is to where the flow at SHOWN would carry it, less than 0; without classes."""
