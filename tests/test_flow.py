@@ -157,6 +157,13 @@ def test_a_batch_has_items_that_look_ahead_and_items_that_do_not():
     assert (r[28:] == 1).all()
 
 
+@pytest.mark.parametrize("n", range(1, 9))
+def test_of_few_items_none_need_look_ahead(n):
+    loss, terms = one_step().loss("model", Batch(torch.zeros(n, 1, 8, 8)), generator(0))
+    assert loss.isfinite()
+    assert ("average" in terms) == (n >= 3)
+
+
 def test_a_quarter_of_those_that_look_all_the_way_begin_at_noise():
     built = one_step()
     seen = []

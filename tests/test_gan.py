@@ -285,7 +285,7 @@ def test_every_variant_brings_samples_nearer_to_the_data(changes):
 
 
 class Plane:
-    kind, shape = "points", (2,)
+    kind, shape, space = "points", (2,), (2,)
 
 
 @pytest.mark.parametrize(("pack", "waves"), [(1, 0), (2, 0), (2, 3)])

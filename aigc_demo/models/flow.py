@@ -176,14 +176,17 @@ class Model(Promise):
             t = torch.cat([ends[0, :ahead], ends[:, ahead:whole].amin(0), begin])
             r = torch.cat([ends[0, :ahead], ends[:, ahead:whole].amax(0), torch.ones_like(begin)])
         x_t = torch.lerp(x_0, x_1, samplers.across(t, x_1))
-        target = v = self._target(x_1 - x_0, x_t, t, y)
-        if ahead < n:
+        v = self._target(x_1 - x_0, x_t, t, y)
 
-            def part(a: int, b: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-                return v[a:b], x_t[a:b], t[a:b], r[a:b], None if y is None else y[a:b]
+        def part(a: int, b: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+            return v[a:b], x_t[a:b], t[a:b], r[a:b], None if y is None else y[a:b]
 
-            target = torch.cat([v[:ahead], self._ahead(*part(ahead, whole)), self._split(*part(whole, n), rng)])
-        errors = (self.average(x_t, t, r, y) - target).square().flatten(1).mean(1)
+        targets = [v[:ahead]]
+        if ahead < whole:  # of few items there are none
+            targets.append(self._ahead(*part(ahead, whole)))
+        if whole < n:
+            targets.append(self._split(*part(whole, n), rng))
+        errors = (self.average(x_t, t, r, y) - torch.cat(targets)).square().flatten(1).mean(1)
         terms = {"velocity": errors[:ahead].mean()}
         if ahead == n:
             return terms["velocity"], terms
