@@ -175,15 +175,22 @@ def measure(chromium: Any, name: str, quick: bool) -> list[dict[str, Any]]:
 
 def rows(chromium: Any, quick: bool) -> list[dict[str, Any]]:
     """The rows of every checkpoint that comes with the program and has a page."""
-    from aigc_demo import checkpoint, files, model
+    from aigc_demo import checkpoint, files
+    from aigc_demo.config import ConfigError
+    from aigc_demo.publish.graph import ExportError
     from aigc_demo.studio.panels import export
 
     found = []
     for c in checkpoint.shelf(files.shipped()):
-        run = c.manifest.run
-        if c.manifest.modality["kind"] == "image" and not model.family(run.family).reads and run.model.get("steps", 1) <= export.STEPS:
-            report.say(f"{c.name}: static page")
-            found += measure(chromium, c.name, quick)
+        if c.manifest.modality["kind"] != "image":
+            continue
+        try:
+            export.check(c)
+        except (ConfigError, ExportError) as error:
+            report.say(f"{c.name}: none: {error}")
+            continue
+        report.say(f"{c.name}: static page")
+        found += measure(chromium, c.name, quick)
     return found
 
 

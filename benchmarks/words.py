@@ -56,10 +56,15 @@ def ranks(pictures: Tensor, real: Tensor, meant: Tensor) -> Tensor:
     return (apart < apart.gather(1, meant[:, None])).sum(1)
 
 
+def share(right: Tensor) -> float:
+    """The percentage of bool (N,)."""
+    return 100 * right.float().mean().item()
+
+
 def emoji(engine: Engine, quick: bool) -> list[dict[str, Any]]:
     """How often the emoji that was meant is the nearest to what was drawn."""
     found = checkpoint.find(EMOJI)
-    spec, model, rows = found.manifest.run.data, engine.warm(found).model, []
+    spec, model, table = found.manifest.run.data, engine.warm(found).model, []
     parts = {"test": data.load(spec, part="test"), "train": data.load(spec).split(spec.validation, found.manifest.run.seed)[0]}
     count = int(parts["test"].pictures().max()) + 1
     for part, what in (("test", "held-out names"), ("train", "learnt names")):
@@ -72,20 +77,16 @@ def emoji(engine: Engine, quick: bool) -> list[dict[str, Any]]:
         told = [name for name, unknown in zip(names, strange, strict=True) if not unknown][: 40 if quick else None]
         seen = ranks(drawn(engine, [text for text, _ in told], EMOJI), real, torch.tensor([place for _, place in told]))
         back = ranks(found.modality.decode(found.modality.encode(real)), real, torch.arange(count))
-
-        def share(right: Tensor) -> float:
-            return 100 * right.float().mean().item()
-
         said = f"{EMOJI}: {len(told)} {what}"
-        rows += [
+        table += [
             report.row(f"{said}: the one meant is the nearest of {count}", share(seen < 1), "%"),
             report.row(f"{said}: among the nearest {NEAREST}, by chance {100 * NEAREST / count:.1f}", share(seen < NEAREST), "%"),
             report.row(f"{EMOJI}: {what}, real ones through the latent space: the nearest", share(back < 1), "%"),
         ]
         if part == "test":
-            rows.append(report.row(f"{EMOJI}: {what} of which it knows every word", share(torch.tensor([not s for s in strange])), "%"))
+            table.append(report.row(f"{EMOJI}: {what} of which it knows every word", share(torch.tensor([not s for s in strange])), "%"))
     size = sum(file.stat().st_size for file in found.path.glob("*.safetensors"))
-    return [*rows, report.row(f"{EMOJI}: weights, codec and sliders", size / 1e6, "MB", "<= 10")]
+    return [*table, report.row(f"{EMOJI}: weights, codec and sliders", size / 1e6, "MB", "<= 10")]
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ import signal
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; child processes inherit it
 
 import pytest
-from toys import FAMILIES, tiny
+from toys import FAMILIES, finished, tiny
 
-from aigc_demo import checkpoint, trainer
+from aigc_demo import checkpoint
 from aigc_demo.jobs import Limits
 
 
@@ -29,8 +29,7 @@ def _trained(tmp_path_factory):
     folders = {}
     for name in FAMILIES:
         folders[name] = tmp_path_factory.mktemp(name)
-        for _ in trainer.record(tiny(f"{name}:tiny", 12, {"name": f"{name}-toy"}), folders[name]):
-            pass
+        finished(tiny(f"{name}:tiny", 12, {"name": f"{name}-toy"}), folders[name])
     return folders
 
 

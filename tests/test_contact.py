@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from toys import tiny
+from toys import finished, tiny
 
-from aigc_demo import checkpoint, latent, trainer
+from aigc_demo import checkpoint, latent
 from aigc_demo.config import ConfigError
 from aigc_demo.engine import Engine, Request
 from aigc_demo.exploration import contact
@@ -27,11 +27,8 @@ def engine():
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
     """A run whose class is not chosen, on data whose factors are known."""
-    folder = tmp_path_factory.mktemp("shapes")
     plain = {"data.source": "shapes", "data.limit": 300, "model.conditional": False, "model.beta": 0.1, "name": "plain"}
-    for _ in trainer.record(tiny("vae:tiny", 300, plain), folder):
-        pass
-    return checkpoint.read(folder / "checkpoint")
+    return finished(tiny("vae:tiny", 300, plain), tmp_path_factory.mktemp("shapes"))
 
 
 def page(data):

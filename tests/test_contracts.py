@@ -21,7 +21,7 @@ from aigc_demo.nets.codec import Codec
 
 def latents_of(channels, planes):
     torch.manual_seed(0)
-    return Latents(32, channels, safetensors.torch.save(Codec(channels, planes, 8).state_dict()))
+    return Latents(32, channels, safetensors.torch.save(Codec.new(channels, planes, 8).state_dict()))
 
 
 MODALITIES = {

@@ -10,9 +10,9 @@ import pytest
 import torch
 from hostile import REFUSED, saved
 from PIL import Image, ImageDraw
-from toys import FAMILIES, tiny
+from toys import FAMILIES, finished, tiny
 
-from aigc_demo import checkpoint, data, latent, trainer
+from aigc_demo import checkpoint, data, latent
 from aigc_demo.config import ConfigError, Data
 from aigc_demo.data import framing
 from aigc_demo.engine import Engine, Request
@@ -161,11 +161,8 @@ def test_a_film_of_a_walk_is_labelled_and_its_recipe_draws_it_again(made, engine
 @pytest.fixture(scope="module")
 def ladder(tmp_path_factory):
     """A model whose latent has three layers."""
-    folder = tmp_path_factory.mktemp("ladder")
     small = {"model.width": 4, "model.latent": 3, "model.depth": 2, "name": "ladder-toy"}
-    for _ in trainer.record(tiny("vae:hierarchical", 3, small), folder):
-        pass
-    return checkpoint.read(folder / "checkpoint")
+    return finished(tiny("vae:hierarchical", 3, small), tmp_path_factory.mktemp("ladder"))
 
 
 def test_a_mixture_has_the_first_layers_of_one_latent_and_the_rest_of_another(ladder, made, engine):

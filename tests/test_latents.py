@@ -7,7 +7,7 @@ import pytest
 import safetensors.torch
 import torch
 from test_contracts import items_of, shake
-from toys import same_bytes, tiny
+from toys import finished, same_bytes, straight_and_resumed, tiny
 
 from aigc_demo import checkpoint, config, data, engine, model, trainer
 from aigc_demo.modalities import latents
@@ -21,16 +21,13 @@ GRID = {**SCENES, "model.width": 8, "model.planes": 3}
 
 def weights(channels=3, planes=2):
     torch.manual_seed(0)
-    return safetensors.torch.save(Codec(channels, planes, 8).state_dict())
+    return safetensors.torch.save(Codec.new(channels, planes, 8).state_dict())
 
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory):
     """A finished VAE whose latent is a small picture."""
-    folder = tmp_path_factory.mktemp("grid")
-    for _ in trainer.record(tiny("vae:grid", 8, {**GRID, "name": "grid-toy"}), folder):
-        pass
-    return checkpoint.read(folder / "checkpoint")
+    return finished(tiny("vae:grid", 8, {**GRID, "name": "grid-toy"}), tmp_path_factory.mktemp("grid"))
 
 
 def through(grid, steps=4, **changes):
@@ -83,14 +80,11 @@ def test_what_is_no_codec_of_such_pictures_is_named(fields, sentence):
 
 
 def test_a_flow_of_words_learns_in_the_latent_space_and_draws_without_the_vae(grid, tmp_path):
-    folder = tmp_path / "run"
     alone = tmp_path / "grid"
     shutil.copytree(grid.path, alone)
     run = through(dataclasses.replace(grid, path=alone), name="latent-toy")
-    for _ in trainer.record(run, folder):
-        pass
+    found = finished(run, tmp_path / "run")
     shutil.rmtree(alone)
-    found = checkpoint.read(folder / "checkpoint")
     assert found.modality.kind == "latents"
     assert (found.path / "codec.safetensors").is_file()
     assert checkpoint.load(found).latent == (3, 4, 4)
@@ -106,17 +100,8 @@ def test_a_flow_of_words_learns_in_the_latent_space_and_draws_without_the_vae(gr
 
 def test_in_a_latent_space_stop_and_resume_is_the_straight_run_and_another_space_is_other_data(grid, tmp_path):
     run = through(grid, 6)
-    straight, paused = trainer.Trainer(run), trainer.Trainer(run)
+    straight, resumed = straight_and_resumed(run, tmp_path)
     assert straight.modality.space == (3, 4, 4)
-    for _ in range(6):
-        straight.one_step(0.5)
-    for _ in range(2):
-        paused.one_step(0.5)
-    (tmp_path / "state").write_bytes(paused.state())
-    resumed = trainer.Trainer(run)
-    resumed.restore(tmp_path / "state")
-    for _ in range(4):
-        resumed.one_step(0.5)
     assert same_bytes(straight.state(), resumed.state()) == []
     plain = data.load(run.data, run.seed, 16)
     other = plain.through(weights())

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from test_contracts import items_of, shake, untrained
-from toys import same_bytes, tiny
+from toys import finished, same_bytes, straight_and_resumed, tiny
 
 from aigc_demo import checkpoint, data, engine, trainer
 from aigc_demo.config import ConfigError
@@ -161,17 +161,7 @@ def test_a_mirrored_scene_is_not_what_its_caption_says():
 
 
 def test_stop_and_resume_is_the_straight_run(tmp_path):
-    run = tiny("text_to_image:tiny", 6, SCENES)
-    straight, paused = trainer.Trainer(run), trainer.Trainer(run)
-    for _ in range(6):
-        straight.one_step(0.5)
-    for _ in range(2):
-        paused.one_step(0.5)
-    (tmp_path / "state").write_bytes(paused.state())
-    resumed = trainer.Trainer(run)
-    resumed.restore(tmp_path / "state")
-    for _ in range(4):
-        resumed.one_step(0.5)
+    straight, resumed = straight_and_resumed(tiny("text_to_image:tiny", 6, SCENES), tmp_path)
     assert same_bytes(straight.state(), resumed.state()) == []
     assert resumed.model.learnt.any()
 
@@ -182,10 +172,7 @@ def test_stop_and_resume_is_the_straight_run(tmp_path):
 @pytest.fixture(scope="module")
 def scenes_toy(tmp_path_factory):
     """A finished run on scenes."""
-    folder = tmp_path_factory.mktemp("scenes")
-    for _ in trainer.record(tiny("text_to_image:tiny", 6, {**SCENES, "name": "scenes-toy"}), folder):
-        pass
-    return checkpoint.read(folder / "checkpoint")
+    return finished(tiny("text_to_image:tiny", 6, {**SCENES, "name": "scenes-toy"}), tmp_path_factory.mktemp("scenes"))
 
 
 def test_a_prompt_travels_in_the_recipe_of_a_picture(scenes_toy):

@@ -7,7 +7,7 @@ import time
 import safetensors.torch
 import torch
 
-from aigc_demo import model
+from aigc_demo import checkpoint, model, trainer
 
 TOLD = tuple(f for f in model.families() if model.family(f).reads)  # in words what to draw, not by a class
 FAMILIES = tuple(f for f in model.families() if "image" in model.family(f).modalities and f not in TOLD)  # most of the page is for these
@@ -19,6 +19,28 @@ def tiny(preset, steps, changes=None):
     source, limit = SOURCES[model.family(preset.split(":")[0]).modalities[0]]
     base = {"data.source": source, "data.limit": limit, "data.size": 16, "device": "cpu", "train.budget": steps, "train.unit": "steps"}
     return model.plan(preset, {**base, **(changes or {})})
+
+
+def finished(run, folder):
+    """The checkpoint of a whole run in `folder`."""
+    for _ in trainer.record(run, folder):
+        pass
+    return checkpoint.read(folder / "checkpoint")
+
+
+def straight_and_resumed(run, folder, steps=6, pause=2):
+    """Two trainers after so many steps: one that went straight on, and one that took its state from `folder`, left after `pause` steps."""
+    straight, paused = trainer.Trainer(run), trainer.Trainer(run)
+    for _ in range(steps):
+        straight.one_step(0.5)
+    for _ in range(pause):
+        paused.one_step(0.5)
+    (folder / "state").write_bytes(paused.state())
+    resumed = trainer.Trainer(run)
+    resumed.restore(folder / "state")
+    for _ in range(steps - pause):
+        resumed.one_step(0.5)
+    return straight, resumed
 
 
 def same_bytes(a, b):

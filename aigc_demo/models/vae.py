@@ -220,7 +220,7 @@ class Model(Promise):
             channels, size, _ = self.shape
             if size % FACTOR:
                 raise ValueError(f"data.size: {size} is not a multiple of {FACTOR}, as a grid needs")
-            small, made = (config.planes, size // FACTOR, size // FACTOR), self._codec()
+            small, made = (config.planes, size // FACTOR, size // FACTOR), Codec.new(channels, config.planes, config.width)
             self.features, self.decoder, self.sizes = made.down, nn.Sequential(nn.Unflatten(1, small), made.up), [math.prod(small)]
         else:
             # C x s x s -> w x s/2 x s/2 -> 2w x s/4 x s/4, halved on to 2w x b x b with b from 4 to 7, and back
@@ -243,19 +243,10 @@ class Model(Promise):
         self.latent, self.levels = (sum(self.sizes),), tuple(self.sizes) if self.rungs else ()
         self.posterior = nn.Identity() if config.network == "grid" else nn.Linear(seen + label, 2 * config.latent)
 
-    def _codec(self) -> Codec:
-        return Codec(self.shape[0], self.config.planes, self.config.width, self.likelihood == "bernoulli")
-
     @property
     def codec(self) -> Codec | None:
         """A grid's two halves, for another model to learn between them."""
-        if self.config.network != "grid":
-            return None
-        with torch.device("meta"):
-            made = self._codec()
-        made.logits = torch.tensor(self.likelihood == "bernoulli")
-        made.down, made.up = self.features, self.decoder[1]
-        return made
+        return Codec(self.features, self.decoder[1], self.likelihood == "bernoulli") if self.config.network == "grid" else None
 
     def descend(self, noise: Tensor, condition: Tensor | None, seen: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """From noise (N, latent) down through the latent's layers: what the decoder takes, and z, mu and logvar, each (N, latent).

@@ -18,25 +18,31 @@ class Codec(nn.Module):
 
     `down` gives mu and logvar side by side, `up` what p(x|z) is made of: with `logits` a Bernoulli's, else a Gaussian's mean."""
 
-    def __init__(self, channels: int, planes: int, width: int, logits: bool = False):
+    def __init__(self, down: nn.Sequential, up: nn.Sequential, logits: bool):
         super().__init__()
+        self.down, self.up = down, up
+        self.register_buffer("logits", torch.tensor(logits))
+
+    @classmethod
+    def new(cls, channels: int, planes: int, width: int) -> Codec:
+        """An untrained one of a Gaussian, `width` channels wide at first, twice as wide within."""
         w = width
-        self.down = nn.Sequential(
+        down = nn.Sequential(
             nn.Conv2d(channels, w, 4, 2, 1), Block(w), nn.SiLU(), nn.Conv2d(w, 2 * w, 4, 2, 1), Block(2 * w), Block(2 * w),
             nn.SiLU(), nn.Conv2d(2 * w, 2 * planes, 1),
         )  # fmt: skip
-        self.up = nn.Sequential(
+        up = nn.Sequential(
             nn.Conv2d(planes, 2 * w, 3, 1, 1), Block(2 * w), Block(2 * w), nn.SiLU(), nn.ConvTranspose2d(2 * w, w, 4, 2, 1),
             Block(w), nn.SiLU(), nn.ConvTranspose2d(w, channels, 4, 2, 1),
         )  # fmt: skip
-        self.register_buffer("logits", torch.tensor(logits))
+        return cls(down, up, logits=False)
 
     @classmethod
     def of(cls, weights: dict[str, Tensor]) -> Codec:
         """The codec that has these weights, as its `state_dict` names them. Raises KeyError, RuntimeError for others."""
         planes, width, channels = weights["up.0.weight"].shape[1], weights["down.0.bias"].numel(), weights["down.0.weight"].shape[1]
         with torch.device("meta"):
-            made = cls(channels, planes, width)
+            made = cls.new(channels, planes, width)
         made.load_state_dict({k: v if k == "logits" else v.float() for k, v in weights.items()}, assign=True)
         return made.requires_grad_(False).eval()
 

@@ -129,9 +129,9 @@ class Train:
         """The run that the form describes. Raises ConfigError with a line for each field at fault."""
         if "device" in changes:
             raise ConfigError("device: is the server's own to choose; leave it out")
-        for field in ("base", "codec"):
+        for field, known in ((f, changes[f]) for f in ("base", "codec") if changes.get(f)):
             shipped = [c.name for c in checkpoints.shelf(files.shipped())]
-            if (known := changes.get(field)) and known not in shipped:  # no path of the server, and nobody's run
+            if known not in shipped:  # no path of the server, and nobody's run
                 raise ConfigError(config.unknown(f"{field} {str(known)[:60]!r}", shipped))
         given = {"data.source": self.place(source), "train.budget": budget, "train.unit": unit}
         given |= {"train.tracker": "none"}  # what leaves this server is not a visitor's to choose

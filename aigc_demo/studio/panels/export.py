@@ -25,6 +25,18 @@ LONGEST = 40  # characters of a direction's name
 _one = threading.Lock()  # an export takes a core for seconds
 
 
+def check(found: checkpoints.Checkpoint) -> None:
+    """Raises ConfigError for a checkpoint that is too large or takes too many steps to be exported here, and as graph.check."""
+    if found.bytes > LARGEST:
+        have, most = (f"{size / 1e6:.0f} MB" for size in (found.bytes, LARGEST))
+        raise ConfigError(f"export: {have} of weights are too many here: at most {most}; `aigc export` has no limit")
+    graph.check(found)  # the command line cannot do it either
+    if (steps := found.manifest.run.model.get("steps", 1)) > STEPS:
+        raise ConfigError(
+            f"export: a graph of {steps} steps takes minutes, at most {STEPS} are made here; `aigc export {found.name}` has no limit"
+        )
+
+
 def made(engine: Engine, name: str, format: str, names: dict[int, str] | None = None) -> tuple[bytes, str]:
     """A checkpoint's export and the name of its file: a zip of the page's folder, or the graph; `names` is the visitor's own of directions.
 
@@ -32,14 +44,7 @@ def made(engine: Engine, name: str, format: str, names: dict[int, str] | None = 
     if format not in FORMATS:
         raise ConfigError(f"format: {format[:40]!r} is not one of {', '.join(FORMATS)}")
     found = checkpoints.find(name)
-    if found.bytes > LARGEST:
-        have, most = (f"{size / 1e6:.0f} MB" for size in (found.bytes, LARGEST))
-        raise ConfigError(f"export: {have} of weights are too many here: at most {most}; `aigc export` has no limit")
-    graph.check(found)  # the command line cannot do it either
-    if (steps := found.manifest.run.model.get("steps", 1)) > STEPS:
-        raise ConfigError(
-            f"export: a graph of {steps} steps takes minutes, at most {STEPS} are made here; `aigc export {name}` has no limit"
-        )
+    check(found)
     if not _one.acquire(blocking=False):
         raise ConfigError("export: another one is under way; try again in a few seconds")
     try:
