@@ -92,7 +92,7 @@ class Run(Fields):
     preset: str = Field(description="the family's preset that the settings start from")
     group: str = Field("", max_length=64, pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$", description="runs of one group are compared")
     base: str = Field("", max_length=4096, description="a checkpoint that the run goes on from: its weights and its alphabet")
-    codec: str = Field("", max_length=4096, description="a trained vae:grid, in whose latents text_to_image learns in place of pixels")
+    codec: str = Field("", max_length=4096, description="a vae:grid, or what learnt through one: text_to_image learns in its latents")
     seed: int = Field(0, ge=0, lt=2**31, description="every draw of the run follows from it")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto takes a GPU where there is one")
     data: Data = Data()

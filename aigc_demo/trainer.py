@@ -637,8 +637,10 @@ def _checkpoint(
 
 
 def _codec(name: str) -> bytes:
-    """The weights (safetensors) of the codec that a checkpoint holds. Raises ConfigError."""
+    """The weights (safetensors) of the codec that a checkpoint is, or learnt through. Raises ConfigError."""
     found = checkpoint.find(name, anywhere=True)
+    if found.modality.kind == "latents":
+        return found.modality.codec
     codec = checkpoint.load(found).codec
     if codec is None:
         raise ConfigError(f"codec: {found.name} is a {found.preset}, which has none: train a vae:grid on the same pictures")

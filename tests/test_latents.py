@@ -96,6 +96,7 @@ def test_a_flow_of_words_learns_in_the_latent_space_and_draws_without_the_vae(gr
     card = (found.path / "README.md").read_text("utf-8")
     assert "--set codec=grid" in card
     assert str(tmp_path) not in card
+    assert trainer.Trainer(through(found)).modality.codec == found.modality.codec, "what learnt through a codec passes it on"
 
 
 def test_in_a_latent_space_stop_and_resume_is_the_straight_run_and_another_space_is_other_data(grid, tmp_path):
