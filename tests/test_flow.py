@@ -189,6 +189,15 @@ def test_the_target_of_a_whole_way_is_made_of_its_two_parts():
     assert torch.equal(found[2], v[2]), "so near the end the line is the way"
 
 
+@pytest.mark.parametrize(("known", "counts"), [(0.0, False), (0.5, True)])
+def test_a_network_is_taught_by_its_own_word_as_far_as_it_knows_the_lines(known, counts, monkeypatch):
+    built, batch = one_step(), Batch(torch.full((32, 1, 8, 8), MEAN))
+    built.average = lambda x, t, r, y: known * (MEAN - x) / (1 - t.view(-1, 1, 1, 1))
+    loss, _ = built.loss("model", batch, generator(0))
+    monkeypatch.setattr(flow, "TRUST", 0.0)
+    assert torch.equal(loss, built.loss("model", batch, generator(0))[0]) != counts
+
+
 def test_guidance_is_learnt_where_an_item_has_its_class():
     built = one_step(3, {"model.guidance": 3.0})
     x_t, v = torch.randn(2, 2, 1, 8, 8, generator=generator(1))

@@ -9,6 +9,7 @@ over the rest of the way, from t to any r, so that one step is enough (MeanFlow:
 and, as no pair of times that is drawn so leads from one end to the other, all the way to r = 1 by the two parts of a way, split at s
 (interval splitting: Guo et al. 2025, arXiv:2507.16884), which the derivative cannot: over so long a way it feeds on its own errors.
     (1 - t) u(x_t, t, 1) = (s - t) u(x_t, t, s) + (1 - s) u(x_s, s, 1).
+This is the network's own word, which counts as much as its velocity explains of the lines': a new network would lead itself astray.
 With `transport` x_0 and x_1 of a batch are paired at the least sum of squared distances (minibatch optimal transport: Tong et al. 2023,
 arXiv:2302.00482), within a class, as otherwise x_0 would tell the class (Cheng and Schwing 2025, arXiv:2503.10636)."""
 
@@ -30,7 +31,7 @@ from ..nets.denoising import network
 
 AHEAD = 0.25  # average: share of a batch that looks ahead, r > t; the rest learns the velocity, r = t (table 1a of MeanFlow)
 WHOLE = 0.125  # average: share of a batch that looks all the way, r = 1, a quarter of it from t = 0, the way of one step
-TRUST = 0.4  # average: weight of these, whose targets are the network's own word
+TRUST = 0.5  # average: weight of these, times the share of the lines' variance that the network's velocity explains
 SPLIT = (0.3, 0.7)  # of such a way: where it is split
 LAST = 0.2  # of all time: such a way from so near the end is learnt as the line that it nearly is
 EVEN = 0.05  # average: an item's error is divided by itself and this much, so that no item outweighs the rest (equation 22)
@@ -192,7 +193,8 @@ class Model(Promise):
             return terms["velocity"], terms
         apart = errors[whole:] * (1 - t[whole:]).square()  # all the way: of where that leads
         even = [e / (e.detach() + EVEN) for e in (errors[:whole], apart)]
-        return (even[0].sum() + TRUST * even[1].sum()) / n, terms | {"average": errors[ahead:].mean()}
+        known = (1 - terms["velocity"].detach() / (v - v.mean(0)).square().mean()).clamp(min=0)
+        return (even[0].sum() + TRUST * known * even[1].sum()) / n, terms | {"average": errors[ahead:].mean()}
 
     @torch.no_grad()
     def _target(self, v: Tensor, x_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
