@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image as Pictures
 from test_contracts import items_of
-from toys import tiny
+from toys import finished, tiny
 
-from aigc_demo import checkpoint, config, data, jobs, model, trainer
+from aigc_demo import config, data, jobs, model, trainer
 from aigc_demo.engine import Engine
 from aigc_demo.exploration import maps, restoring
 from aigc_demo.modalities.image import Modality as Image
@@ -164,8 +164,7 @@ def test_a_batch_of_codes_that_are_no_numbers_ends_the_run_in_a_sentence():
 def test_the_map_is_of_codes_and_its_places_draw_what_their_codes_do():
     run = tiny("autoencoder:tiny", 60, {"model.conditional": False, "data.limit": 256})
     folder = jobs.create(run)
-    list(trainer.record(run, folder))
-    engine, found = Engine(), checkpoint.read(folder / "checkpoint")
+    engine, found = Engine(), finished(run, folder)
     model = engine.warm(found).model
     plane = maps.Atlas(engine).embedding(found)
     test = data.load(run.data.model_copy(update={"limit": maps.ITEMS}), run.seed, part="test")

@@ -28,21 +28,6 @@ def finished(run, folder):
     return checkpoint.read(folder / "checkpoint")
 
 
-def straight_and_resumed(run, folder, steps=6, pause=2):
-    """Two trainers after so many steps: one that went straight on, and one that took its state from `folder`, left after `pause` steps."""
-    straight, paused = trainer.Trainer(run), trainer.Trainer(run)
-    for _ in range(steps):
-        straight.one_step(0.5)
-    for _ in range(pause):
-        paused.one_step(0.5)
-    (folder / "state").write_bytes(paused.state())
-    resumed = trainer.Trainer(run)
-    resumed.restore(folder / "state")
-    for _ in range(steps - pause):
-        resumed.one_step(0.5)
-    return straight, resumed
-
-
 def same_bytes(a, b):
     """The names of the tensors that differ between two states or weights files, as bytes."""
     a, b = safetensors.torch.load(a), safetensors.torch.load(b)
