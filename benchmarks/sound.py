@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import os
 import statistics
 import tempfile
@@ -142,12 +143,13 @@ def vocoders(net: nn.Module, modality: Modality) -> list[dict[str, Any]]:
     ours, ours_items = heard(modality, items)
     theirs, their_items = heard(plain, items)
     other = distance(modality, waves, theirs), named(net, their_items, labels)
+    floor = math.floor(10 * other[1]) / 10  # 299 of 300 clips beside 299 is no less
     return [
         report.row("real test clips named", named(net, items, labels), "%", ">= 97"),
         report.row("Griffin-Lim alone: log-spectral distance", other[0], "dB"),
         report.row("vocoder: log-spectral distance", distance(modality, waves, ours), "dB", f"<= {round(other[0], 3)}"),
         report.row("Griffin-Lim alone: test clips named", other[1], "%"),
-        report.row("vocoder: test clips named", named(net, ours_items, labels), "%", f">= {round(other[1], 1)}"),
+        report.row("vocoder: test clips named", named(net, ours_items, labels), "%", f">= {floor}"),
     ]
 
 
