@@ -11,9 +11,10 @@ step:
     posterior collapse                       beta x 50                                                      -> collapsing
 
 Five seeds each, 301 to 305; the bounds of evaluation/health.py were set on seed 0, and after a look at broken runs of seeds 101 to
-105, 201 and 202. All of it takes a core half a day. So every run's verdicts, mark by mark where the word changed, go to health_runs.json
-with --save, with the hash of the code that trained and judged it: while that is the same, a run counts and is not trained again. Presets
-that are named are trained, of the others the runs that are kept count; how many of all there are is a row of the table.
+105, 201 and 202 ("near" after one at gpt:shakespeare's runs of 303 to 305). All of it takes a core half a day. So every run's verdicts,
+mark by mark where the word changed, go to health_runs.json with --save, with the hash of the code that trained and judged it: while that
+is the same, a run counts and is not trained again. Presets that are named are trained, of the others the runs that are kept count; how
+many of all there are is a row of the table.
 
 --quick trains one broken run and the tiny presets, each with one seed, whatever is kept."""
 

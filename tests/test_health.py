@@ -119,6 +119,16 @@ def test_a_run_warms_up_until_its_samples_are_of_the_datas_kind():
     assert (found.word, found.since) == ("healthy", 20)
 
 
+def test_a_distance_within_chance_is_neither_gained_nor_lost():
+    """A model that starts from counting draws texts of the data's kind at once: what is measured then is which samples were drawn."""
+    distances = (0.05, -0.04, 0.05, 0.03, 0.06, *[0.8] * MARKS)
+    lines = [{"step": i, "terms": {}, "health": {"distance": d, "diversity": 0.9}} for i, d in enumerate(distances)]
+    words = [verdict(lines[:n]).word for n in range(1, len(lines) + 1)]
+    assert words == ["warming up"] * (MARKS - 1) + ["healthy"] * 5 + ["diverging"]
+    assert verdict(lines[:5]).evidence[0].value == 0.06
+    assert verdict(lines[:4]).evidence[0].value == 0.03
+
+
 @pytest.mark.parametrize("measure", ["distance", "held out"])
 def test_a_run_that_learns_no_more_has_plateaued(measure):
     def marks(values):

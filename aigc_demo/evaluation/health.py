@@ -21,6 +21,9 @@ class Bound(NamedTuple):
 
 BOUNDS = {
     "warm": Bound(0.5, "half of an untrained model's distance from the data: samples are blurred, yet of the data's kind"),
+    "near": Bound(
+        0.1, "of the data's spread: where samples are as near, a few dozen of another seed may seem twice as far or not far at all"
+    ),
     "stride": Bound(0.1, "of the weights' length in one step; Adam's first steps at a preset's rate take 0.005 to 0.05"),
     "apart": Bound(0.25, "of the averaged weights' length lies between them and the raw ones; presets stay under 0.2"),
     "climbed": Bound(0.5, "of all that training had gained is lost again"),
@@ -134,9 +137,11 @@ class Course:
         for word, rule in RULES:
             if found := rule(self, mark.known):
                 return word, found
-        near = Evidence("distance", mark.known["distance"], BOUNDS["warm"].value * self.series["distance"][0])
-        shown = (near, Evidence("diversity", mark.known["diversity"], BOUNDS["alike"].value))
-        if self.best("distance") > near.bound:
+        near = max(BOUNDS["warm"].value * self.series["distance"][0], BOUNDS["near"].value)
+        # unbiased, so that it may be below 0
+        distance = Evidence("distance", max(0.0, mark.known["distance"]), near)
+        shown = (distance, Evidence("diversity", mark.known["diversity"], BOUNDS["alike"].value))
+        if self.best("distance") > near:
             return "warming up", shown
         still = self.still()
         return ("plateaued", still) if still else ("healthy", shown)
@@ -180,7 +185,9 @@ def climbs(course: Course, known: Mapping[str, float]) -> tuple[Evidence, ...]:
     """What was gained is lost again."""
     for name in ("held out", "distance"):
         line, bound = course.series.get(name, []), BOUNDS["climbed"].value
-        if not line or (name == "distance" and course.best(name) > BOUNDS["warm"].value * line[0]):
+        if not line:
+            continue
+        if name == "distance" and (line[-1] <= BOUNDS["near"].value or course.best(name) > BOUNDS["warm"].value * line[0]):
             continue
         if course.lost(name) > bound:
             return (Evidence(f"climbed {name}", course.lost(name), bound),)
