@@ -113,6 +113,17 @@ def test_a_setting_that_torch_cannot_follow_is_fixed(all_made, monkeypatch):
     assert [i.name for i in onnxruntime.InferenceSession(exported.data).get_inputs()] == ["latents", "label"]
 
 
+def test_a_setting_is_offered_as_far_as_the_graph_follows_it(all_made, monkeypatch):
+    def change(own, z, sampling, y):
+        far = isinstance(sampling.truncation, float) and sampling.truncation > 1.3  # a tensor where it is exported
+        return own(z, sampling, y) + 10 * graph.TOLERANCE * far
+
+    sampled(monkeypatch, change)
+    exported = graph.export(all_made["vae"])
+    assert [(s.name, s.low, s.default, s.high) for s in exported.settings] == [("truncation", 0.0, 1.0, 1.25)]
+    assert exported.difference <= graph.TOLERANCE
+
+
 def test_without_the_extra_it_says_which(all_made, monkeypatch, aigc):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     code, _, said = aigc("export", all_made["vae"].name, "--format", "onnx")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import warnings
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -58,13 +60,13 @@ def check(found: Checkpoint) -> None:
 
 
 def export(found: Checkpoint) -> Graph:
-    """The graph of a checkpoint, with its settings as inputs where torch can follow them, else fixed at their defaults.
+    """The graph of a checkpoint, with its settings as inputs, within the range in which they are followed, else fixed at their defaults.
 
     Weights that are halves in the checkpoint stay halves in the file. Raises CheckpointError, and ExportError where the extra is missing
     and where the family's sampling cannot be exported or does not come out as torch draws it."""
     check(found)
     try:
-        import onnx  # noqa: F401
+        import onnx
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError:
@@ -72,16 +74,41 @@ def export(found: Checkpoint) -> Graph:
     model = checkpoints.load(found)  # one of its own: while torch traces it nobody else may draw from it
     numbers = tuple(s for s in specs(model.Sampling) if s.kind == "float" and s.low is not None and s.high is not None)
     try:
-        return _exported(found, model, numbers)
+        proto = _traced(found, model, numbers)
     except ExportError:
         if not numbers:
             raise
-        return _exported(found, model, ())
+        numbers, proto = (), _traced(found, model, ())
+    _without_traces(proto)
+    _halved(proto)
+    compared = _Compared(model, proto.SerializeToString(), numbers)
+    difference = max(compared(count, {}) for count in (1, CHECKED))
+    if not difference <= TOLERANCE:
+        raise ExportError(f"{found.preset}: the exported graph draws {difference:.2g} off what torch draws, over {TOLERANCE:g}")
+    settings = []
+    for spec in numbers:
+        reached, apart = compared.reach(spec)
+        if reached is None:
+            _fix(proto, spec)
+        else:
+            settings.append(reached)
+            difference = max(difference, apart)
+    onnx.helper.set_model_props(
+        proto,
+        {
+            "aigc_demo": __version__,
+            "checkpoint": found.digest,
+            "weights": found.manifest.weights,
+            "modality": json.dumps(modalities.to_json(found.modality)),
+            "classes": json.dumps(found.manifest.classes if model.classes else []),
+            "difference": f"{difference:.2g}",
+        },
+    )
+    return Graph(proto.SerializeToString(), tuple(settings), difference)
 
 
-def _exported(found: Checkpoint, model: Model, numbers: tuple[Spec, ...]) -> Graph:
-    import onnx
-
+def _traced(found: Checkpoint, model: Model, numbers: tuple[Spec, ...]) -> Any:
+    """The graph of torch's exporter, as an onnx.ModelProto, with `numbers` as inputs."""
     network = _Sampling(model, tuple(s.name for s in numbers)).eval()
     names = ["latents", *network.names, *(["label"] if model.classes else [])]
     first = _inputs(model, numbers, 2, {})
@@ -97,28 +124,11 @@ def _exported(found: Checkpoint, model: Model, numbers: tuple[Spec, ...]) -> Gra
                 network, tuple(first.values()), dynamo=True, input_names=names, output_names=["x"], dynamic_shapes=(moving[0], moving[1:]),
                 optimize=False, verbose=False,
             )  # fmt: skip
-        proto = made.model_proto
+        return made.model_proto
     except Exception as error:  # whatever torch's exporter meets in a family's sampling
         raise ExportError(f"{found.preset}: its sampling cannot be exported to ONNX ({type(error).__name__})") from error
     finally:
         quiet.setLevel(level)
-    _without_traces(proto)
-    _halved(proto)
-    difference = _difference(model, proto.SerializeToString(), numbers)
-    if not difference <= TOLERANCE:
-        raise ExportError(f"{found.preset}: the exported graph draws {difference:.2g} off what torch draws, over {TOLERANCE:g}")
-    onnx.helper.set_model_props(
-        proto,
-        {
-            "aigc_demo": __version__,
-            "checkpoint": found.digest,
-            "weights": found.manifest.weights,
-            "modality": json.dumps(modalities.to_json(found.modality)),
-            "classes": json.dumps(found.manifest.classes if model.classes else []),
-            "difference": f"{difference:.2g}",
-        },
-    )
-    return Graph(proto.SerializeToString(), numbers, difference)
 
 
 def _inputs(model: Model, numbers: tuple[Spec, ...], count: int, changed: dict[str, float]) -> dict[str, Tensor]:
@@ -130,21 +140,49 @@ def _inputs(model: Model, numbers: tuple[Spec, ...], count: int, changed: dict[s
     return found
 
 
-def _difference(model: Model, data: bytes, numbers: tuple[Spec, ...]) -> float:
-    """The largest difference between onnxruntime and torch: on many latents, on one, and near both ends of each setting."""
-    import onnxruntime
+class _Compared:
+    """What a graph draws in onnxruntime, beside what torch draws."""
 
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    settings: list[dict[str, float]] = [{}, *({s.name: s.low + share * (s.high - s.low)} for s in numbers for share in (0.01, 0.99))]
-    worst = 0.0
-    for count, changed in [(1, {}), *((CHECKED, changed) for changed in settings)]:
-        given = _inputs(model, numbers, count, changed)
+    def __init__(self, model: Model, data: bytes, numbers: tuple[Spec, ...]):
+        import onnxruntime
+
+        self.model, self.numbers = model, numbers
+        self.session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+
+    def __call__(self, count: int, changed: dict[str, float]) -> float:
+        """The largest difference in `count` samples with the settings at their defaults but for `changed`."""
+        given = _inputs(self.model, self.numbers, count, changed)
         label = given["label"].long() if "label" in given else None
         with torch.inference_mode():
-            want = model.sample(given["latents"], model.Sampling(**changed), label)
-        have = torch.from_numpy(session.run(["x"], {k: v.numpy() for k, v in given.items()})[0])
-        worst = max(worst, float((have - want).abs().max())) if have.shape == want.shape and have.isfinite().all() else float("inf")
-    return worst
+            want = self.model.sample(given["latents"], self.model.Sampling(**changed), label)
+        have = torch.from_numpy(self.session.run(["x"], {k: v.numpy() for k, v in given.items()})[0])
+        return float((have - want).abs().max()) if have.shape == want.shape and have.isfinite().all() else float("inf")
+
+    def reach(self, spec: Spec) -> tuple[Spec | None, float]:
+        """The setting with as much of its range, to either side of the default, as the graph follows, and the largest difference there;
+        None where it follows nothing. What a step adds to a rounding error grows with the guidance, and over many steps with its power."""
+        ends, worst = [], 0.0
+        for end in (spec.low, spec.high):
+            for share in (1.0, 0.5, 0.25):
+                inside = spec.default + share * 0.99 * (end - spec.default)  # an end itself may be one that is not allowed
+                apart = self(CHECKED, {spec.name: inside})
+                if apart <= TOLERANCE:
+                    ends.append(spec.default + share * (end - spec.default))
+                    worst = max(worst, apart)
+                    break
+            else:
+                ends.append(spec.default)
+        low, high = ends
+        return (dataclasses.replace(spec, low=low, high=high) if low < high else None), worst
+
+
+def _fix(proto: Any, spec: Spec) -> None:
+    """Makes an input of the graph a constant, its default."""
+    import onnx
+
+    (given,) = (one for one in proto.graph.input if one.name == spec.name)
+    proto.graph.input.remove(given)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array(spec.default, np.float32), spec.name))
 
 
 def _without_traces(proto: Any) -> None:
