@@ -8,7 +8,6 @@ import logging
 import warnings
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -182,7 +181,7 @@ def _fix(proto: Any, spec: Spec) -> None:
 
     (given,) = (one for one in proto.graph.input if one.name == spec.name)
     proto.graph.input.remove(given)
-    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array(spec.default, np.float32), spec.name))
+    proto.graph.initializer.append(onnx.helper.make_tensor(spec.name, onnx.TensorProto.FLOAT, [], [spec.default]))
 
 
 def _without_traces(proto: Any) -> None:
