@@ -233,12 +233,18 @@ def test_measures_are_in_half_sides_and_do_not_depend_on_shade_or_paper():
             assert other[name] == pytest.approx(dark[name], abs=1e-3), name
 
 
-def test_colour_has_two_more_measures_and_a_blank_picture_has_all():
+def test_colour_has_three_more_measures_and_a_blank_picture_has_all():
     red, blue = (drawn(channels=3, paper=0.9) for _ in range(2))
     red[:, 1:, 8:24, 8:24], blue[:, :2, 8:24, 8:24] = -1.0, -1.0
     values = Modality.measures(torch.cat([red, blue]))
     assert values["warmth"][0] > values["warmth"][1] + 1
     torch.testing.assert_close(values["background"], torch.full((2,), 0.9))
+    torch.testing.assert_close(values["background-warmth"], torch.zeros(2))
+    cream = red.clone()
+    cream[:, 2][cream[:, 2] == 0.9] = 0.7
+    warmer = Modality.measures(cream)
+    assert warmer["background-warmth"].item() == pytest.approx(0.2)
+    assert warmer["warmth"].item() == pytest.approx(values["warmth"][0].item(), abs=0.02)
     blank = Modality.measures(torch.ones(2, 3, 8, 8))
     assert blank.keys() == values.keys()
     assert all(v.isfinite().all() for v in blank.values())

@@ -186,8 +186,8 @@ class Modality:
 
         brightness: how light it is; thickness: its area over its outline; size: the side of a square of its area; aspect: the logarithm of
         how much wider than high it spreads; left-right, up-down: its middle; slant: its shear, above 0 leans to the right; top-heavy: how
-        much wider its upper half spreads than its lower; and in colour, warmth: its red less its blue, and background: the border's
-        lightness. All as on white."""
+        much wider its upper half spreads than its lower; and in colour, warmth: its red less its blue; background and background-warmth:
+        the border's lightness, and its red less its blue. All as on white."""
         if x.shape[1] == 4:
             x = 1 - (1 - x[:, :3]) * (x[:, 3:] + 1) / 2
         border = torch.cat([x[..., 0, :], x[..., -1, :], x[..., 0], x[..., -1]], -1).median(-1).values  # (N, C)
@@ -216,7 +216,7 @@ class Modality:
             "top-heavy": mean(u.abs(), shape * (v > 0)) - mean(u.abs(), shape * (v < 0)),
         }
         if x.shape[1] == 3:
-            found |= {"warmth": mean(x[:, 0] - x[:, 2]), "background": border.mean(1)}
+            found |= {"warmth": mean(x[:, 0] - x[:, 2]), "background": border.mean(1), "background-warmth": border[:, 0] - border[:, 2]}
         return found
 
     def film(self, items: torch.Tensor, fps: int, kind: str) -> bytes:
