@@ -123,10 +123,14 @@ def machine() -> str:
     return f"{processor}, {cores} cores{gpu}, torch {torch.__version__.split('+')[0]}"
 
 
-def command(run: Run) -> str:
-    """The line that repeats `run`."""
+def command(run: Run, first: Run | None = None) -> str:
+    """The line that repeats `run`; where its training was changed on its way, that of what it was at `first`, and below it a comment of
+    what changed: one who trains so from the start comes to other weights."""
     import shlex
 
+    now = run.train.model_dump(exclude={"weights"})
+    if first and (later := [f"train.{f}={v}" for f, v in now.items() if v != getattr(first.train, f)]):
+        return f"{command(first)}\n# changed on its way: {', '.join(later)}"
     flags = {"data.source": "--data", "name": "--name", "base": "--from", "seed": "--seed", "device": "--device"}
     words = ["aigc", "train", f"{run.family}:{run.preset}"]
     changes = changed(run)

@@ -14,6 +14,7 @@ from typing import Any
 from . import files
 
 LOG, SHEETS, STATE = "log.jsonl", "samples.pack", "state.safetensors"
+FIRST = "config.first.json"  # what the run was before its training was changed
 MARKS, STATES = "marks", "states"  # folders: a checkpoint a mark that is kept, and the states that were saved before the last
 AGAIN = "again"  # the end of a stretch that the next one follows at once: it leaves a state, and neither a mark nor a checkpoint
 

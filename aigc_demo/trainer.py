@@ -579,7 +579,7 @@ def _note(folder: Path, seen: Progress) -> None:
 def keep_mark(trainer: Trainer, folder: Path) -> None:
     """Keeps what the run draws with now as a checkpoint of half precision among its marks, and thins these. Raises files.StorageError."""
     half = trainer.run.model_copy(update={"train": trainer.run.train.model_copy(update={"weights": "float16"})})
-    made = _checkpoint(trainer, history.place(folder, history.MARKS, trainer.step), half, {})
+    made = _checkpoint(trainer, folder, history.place(folder, history.MARKS, trainer.step), half, {})
     # no directions: finding some takes seconds, and they would differ from mark to mark
     checkpoint.write_directions(made, latent.Directions(torch.zeros(0, *trainer.model.latent), torch.zeros(0), (), ()))
     history.thin(folder, history.MARKS, trainer.run.train.kept_marks)
@@ -596,7 +596,7 @@ def finish(trainer: Trainer, folder: Path) -> checkpoint.Checkpoint:
     extra = {checkpoint.SAMPLES: picture(trainer.draw()), checkpoint.LOG: log}
     if (trace := trainer.training.trace()) is not None:
         extra[checkpoint.TRACE] = safetensors.torch.save(trace)
-    made = _checkpoint(trainer, folder / "checkpoint", trainer.run, terms, extra)
+    made = _checkpoint(trainer, folder, folder / "checkpoint", trainer.run, terms, extra)
     with trainer.averaged() as model:
         found = latent.directions(model, "best", trainer.modality.measures, known(trainer), trainer.run.seed)
         checkpoint.write_directions(made, found)
@@ -604,9 +604,11 @@ def finish(trainer: Trainer, folder: Path) -> checkpoint.Checkpoint:
 
 
 def _checkpoint(
-    trainer: Trainer, place: Path, run: Run, terms: dict[str, float], extra: dict[str, bytes] | None = None
+    trainer: Trainer, folder: Path, place: Path, run: Run, terms: dict[str, float], extra: dict[str, bytes] | None = None
 ) -> checkpoint.Checkpoint:
-    run, source, batches = checkpoint.shown(run), trainer.dataset.source, trainer.batches
+    run, source, batches, first = checkpoint.shown(run), trainer.dataset.source, trainer.batches, None
+    if (folder / history.FIRST).exists():
+        first = checkpoint.shown(Run.model_validate_json((folder / history.FIRST).read_bytes()))
     return checkpoint.save(
         place,
         trainer.weights(),
@@ -623,7 +625,7 @@ def _checkpoint(
             digest=trainer.dataset.digest,
         ),
         checkpoint.Training(
-            command=checkpoint.command(run),
+            command=checkpoint.command(run, first),
             steps=trainer.step,
             epochs=trainer.step / batches.steps_per_epoch,
             items=trainer.step * batches.batch,

@@ -63,7 +63,9 @@ def shelf() -> str:
     for c in checkpoint.shelf(ROOT / "checkpoints"):
         training = c.manifest.training
         facts = f"{training.steps:,} | {training.seconds / 60:.0f} | {c.bytes / 1e6:.1f}"
-        lines.append(f"| [{c.name}](checkpoints/{c.name}/README.md) | `{training.command}` | {c.manifest.source.title} | {facts} |")
+        line, *changed = training.command.splitlines()
+        made = f"`{line}`" + ", and trained on (its card)" * bool(changed)
+        lines.append(f"| [{c.name}](checkpoints/{c.name}/README.md) | {made} | {c.manifest.source.title} | {facts} |")
     return "\n".join([*lines, "", SHELF_END])
 
 

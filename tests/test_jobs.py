@@ -82,11 +82,14 @@ def test_a_run_is_watched_from_its_first_step_to_its_checkpoint():
     jobs.stop(id, owner)  # too late, and harmless
     assert jobs.watch(id).state == "done"
 
+    before = checkpoint.find(id).manifest.training.command
     longer = jobs.extend(id, owner, 10)
     assert longer.train.budget == 40
-    assert json.loads((files.runs() / id / runs.FIRST).read_text())["train"]["budget"] == 30
+    assert json.loads((files.runs() / id / history.FIRST).read_text())["train"]["budget"] == 30
     jobs.go_on(id, owner)
     assert until(id, "done").points[-1]["step"] == 40
+    told = checkpoint.find(id).manifest.training.command
+    assert told == f"{before}\n# changed on its way: train.budget=40.0", "a straight run of 40 steps ends elsewhere"
 
 
 def test_one_runs_and_the_next_waits_and_only_their_owners_change_them():
@@ -204,7 +207,7 @@ def test_a_run_is_rewound_to_go_on_at_another_learning_rate(saved):
     before = jobs.read(saved)
     assert jobs.rewind("run", HERE, 6, before.train.lr / 2) == 5
     assert jobs.read(saved) == before.model_copy(update={"train": before.train.model_copy(update={"lr": before.train.lr / 2})})
-    assert json.loads((saved / runs.FIRST).read_text())["train"]["lr"] == before.train.lr
+    assert json.loads((saved / history.FIRST).read_text())["train"]["lr"] == before.train.lr
 
 
 def test_what_cannot_be_rewound_is_said_and_left_as_it_is(saved):

@@ -40,7 +40,6 @@ _TEN = tuple("0123456789")
 _SCALE = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 TONES = (*(f"{name}{octave}" for octave in (3, 4) for name in _SCALE), "major chord", "minor chord", "drum")
 TILES = {  # what the folders of crawl-tiles are called
-    "UNUSED": "unused",
     "dngn": "dungeon",
     "effect": "effect",
     "gui": "interface",
@@ -48,6 +47,7 @@ TILES = {  # what the folders of crawl-tiles are called
     "misc": "mark",
     "mon": "monster",
     "player": "player",
+    "UNUSED": "unused",
 }
 EMOJI = ("Activities", "Animals & Nature", "Component", "Flags", "Food & Drink", "Objects", "People & Body", "Smileys & Emotion", "Symbols")
 _BUILT_IN = (

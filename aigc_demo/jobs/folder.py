@@ -17,7 +17,6 @@ from .. import files, history
 from ..config import Run
 
 CONFIG, STATUS, OWNER, OUTPUT = "config.json", "status.json", "owner", "output.txt"
-FIRST = "config.first.json"  # what the run was before it was extended
 STOP = "stop"  # what its owner asks of a run at work
 KEEP = "keep"  # it is there where the run goes on without its server and without watchers
 ASKED, LEASE, LOCK = ".asked", ".lease", ".lock"

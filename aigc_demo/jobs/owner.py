@@ -159,8 +159,8 @@ def rewind(id: str, owner: object, step: int, rate: float = 0.0) -> int:
 
 def _change(folder: Path, run: Run, now: Run) -> None:
     """Writes what the run is now; what it was at first stays beside it."""
-    if not (folder / runs.FIRST).exists():
-        files.write_whole(folder / runs.FIRST, run.model_dump_json(indent=1).encode())
+    if not (folder / history.FIRST).exists():
+        files.write_whole(folder / history.FIRST, run.model_dump_json(indent=1).encode())
     files.write_whole(folder / runs.CONFIG, now.model_dump_json(indent=1).encode())
 
 
