@@ -5,7 +5,8 @@ every request (DevTools' Network.emulateNetworkConditions):
 
 - the strip: a new seed, the page at rest, then a press on a slider; until the strip of its travel is in the page. Its bytes are those of
   the pixels; a third more travel, as base64.
-- latency and a drag: as in benchmarks.explore, on a slider whose strip is there.
+- latency and a drag: as in benchmarks.explore, on a slider whose strip is there, at a seed at which each of its stops has a picture of its
+  own: where a picture stays the same (a tile that is black all over), none can be seen to be new.
 - equality: every stop of the first slider, painted from the strip while nothing is heard of the server, against the engine in this process;
   and, for what it is worth, the places between two stops, where the page mixes their pictures until the hand rests.
 - short drags as in benchmarks.explore, half of them at each latency: the picture at rest must be the one that the engine draws.
@@ -18,12 +19,14 @@ import base64
 import random
 import statistics
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from . import explore, page, report, static_page
 
 AWAY = (0, 80)  # ms of latency
+SEEDS = 50  # that are tried
 STOPS = [round(0.1 * k - 3, 2) for k in range(61)]  # of a slider, as the page has them
 TOUCH = """async (limit) => {  // until the strip of a slider that is pressed is there, after a new seed
   const pad = document.querySelector('.pad'), frame = () => new Promise(requestAnimationFrame), began = performance.now();
@@ -71,6 +74,17 @@ PLAY = """(values) => {  // what is painted at each value before anything is hea
 }"""
 
 
+def near(visitor: Any) -> None:
+    """The first slider's strip is there, and no two of its stops that are neighbours look alike: else of another seed."""
+    for _ in range(SEEDS):
+        visitor.evaluate(NEAR, explore.LIMIT)
+        seen = [one["pixels"] for one in visitor.evaluate(PLAY, STOPS)]
+        if all(a != b for a, b in pairwise(seen)):
+            return
+        visitor.evaluate(TOUCH, explore.LIMIT)
+    raise RuntimeError(f"at {SEEDS} seeds in turn the first slider has stops that look alike")
+
+
 def away(visitor: Any, ms: int) -> None:
     """From now on every request of the page takes `ms` longer."""
     session = visitor.context.new_cdp_session(visitor)
@@ -110,7 +124,7 @@ def measure(name: str, visitor: Any, quick: bool) -> list[dict[str, Any]]:
         away(visitor, ms)
         where = f"{name}, {ms} ms away"
         touches = [visitor.evaluate(TOUCH, explore.LIMIT) for _ in range(3 if quick else 9)]
-        visitor.evaluate(NEAR, explore.LIMIT)
+        near(visitor)
         times = visitor.evaluate(
             "([shares, limit]) => probe.latency(shares, limit)", [explore.events(5 if quick else 20, rng), explore.LIMIT]
         )

@@ -18,7 +18,7 @@ import torch
 from axe_playwright_python.base import AXE_FILE_PATH
 from PIL import Image
 
-from aigc_demo import checkpoint, config, engine, model
+from aigc_demo import checkpoint, config, engine, model, trainer
 from aigc_demo.modalities.image import Modality
 from aigc_demo.provenance import label
 from aigc_demo.publish import graph, runtime, static_page
@@ -70,6 +70,24 @@ def test_the_graph_draws_what_torch_draws(made):
     assert told["checkpoint"] == made.digest
     assert float(told["difference"]) <= graph.TOLERANCE
     assert json.loads(told["modality"])["size"] == made.modality.size
+
+
+@pytest.mark.parametrize("preset", ["autoencoder:tiny", "diffusion:tiny", "flow:tiny", "gan:tiny", "vae:tiny"])
+def test_the_graph_of_a_model_that_draws_no_chosen_class(preset, tmp_path):
+    changes = {"data.source": "digits", "model.conditional": False, "train.budget": 2, "train.unit": "steps", "device": "cpu"}
+    run = model.plan(preset, changes)
+    for _ in trainer.record(run, tmp_path):
+        pass
+    exported = graph.export(checkpoint.read(tmp_path / "checkpoint"))
+    session = onnxruntime.InferenceSession(exported.data)
+    assert "label" not in [given.name for given in session.get_inputs()]
+    assert exported.difference <= graph.TOLERANCE
+
+
+def test_a_graph_that_does_not_draw_is_a_sentence(all_made, monkeypatch):
+    sampled(monkeypatch, lambda own, z, sampling, y: own(z, sampling, y) + torch.zeros(len(z), 1, 1, 1))
+    with pytest.raises(graph.ExportError, match=r"^vae:tiny: the exported graph does not draw \(InvalidArgument\)$"):
+        graph.export(all_made["vae"])
 
 
 def test_the_graph_says_nothing_of_this_machine_and_its_halves_stay_halves(all_made, tmp_path):

@@ -217,7 +217,7 @@ class Model(Promise):
 
     def which(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """The Gaussian of each: that of its class, or the one that there is."""
-        return condition if self.classes else torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        return condition if self.classes else torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
 
     def surface(self, x: Tensor) -> Tensor | None:
         """How near each x (N, *shape) is to what is drawn of its code, less than 0."""
