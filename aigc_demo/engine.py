@@ -29,7 +29,8 @@ SPAN = 8.0  # how far a slider or a latent's number may go, in standard deviatio
 FAR = 1_000_000  # how far a place on the lattice may lie from its middle
 DIGITS = 5  # decimals of a pinned latent's numbers: far below what a pixel of 8 bits can show
 AT_ONCE = 64  # samples in one forward pass
-CHUNK = 16  # samples of a strip in one forward pass: whoever waits for one picture waits no longer than these take
+CHUNK = (16, 32)  # samples of a strip in one forward pass, the more where they take
+PASS_SECONDS = 0.05  # at most: whoever waits for one picture waits no longer than these take
 STRIP_SECONDS = 0.25  # of computing that one strip may take; what a slower model draws in that time is the strip
 
 
@@ -275,7 +276,8 @@ class Engine:
         pace, left = self._pace[work], STRIP_SECONDS
         drawn: list[Sample] = []
         while len(drawn) < len(requests) and left >= pace:
-            rest = requests[len(drawn) : len(drawn) + min(CHUNK, int(left / pace))]
+            chunk = max(CHUNK[0], min(CHUNK[1], int(PASS_SECONDS / pace)))
+            rest = requests[len(drawn) : len(drawn) + min(chunk, int(left / pace))]
             alike = itertools.groupby(rest, key=lambda r: r.sampling)  # one pass shares its sampling settings
             asked = list(next(alike)[1])
             items, seconds = self._forward(warm, *self._inputs(warm, asked), session, ticket)
