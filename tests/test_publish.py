@@ -17,8 +17,9 @@ import pytest
 import torch
 from axe_playwright_python.base import AXE_FILE_PATH
 from PIL import Image
+from toys import finished, tiny
 
-from aigc_demo import checkpoint, config, engine, model, trainer
+from aigc_demo import checkpoint, config, engine, model
 from aigc_demo.modalities.image import Modality
 from aigc_demo.provenance import label
 from aigc_demo.publish import graph, runtime, static_page
@@ -74,11 +75,7 @@ def test_the_graph_draws_what_torch_draws(made):
 
 @pytest.mark.parametrize("preset", ["autoencoder:tiny", "diffusion:tiny", "flow:tiny", "gan:tiny", "vae:tiny"])
 def test_the_graph_of_a_model_that_draws_no_chosen_class(preset, tmp_path):
-    changes = {"data.source": "digits", "model.conditional": False, "train.budget": 2, "train.unit": "steps", "device": "cpu"}
-    run = model.plan(preset, changes)
-    for _ in trainer.record(run, tmp_path):
-        pass
-    exported = graph.export(checkpoint.read(tmp_path / "checkpoint"))
+    exported = graph.export(finished(tiny(preset, 2, {"model.conditional": False}), tmp_path))
     session = onnxruntime.InferenceSession(exported.data)
     assert "label" not in [given.name for given in session.get_inputs()]
     assert exported.difference <= graph.TOLERANCE
