@@ -41,8 +41,12 @@ TOYS = {  # what a visitor of the test's server may explore, whatever else is sh
 class Site:
     """A server, the files behind it, and an engine that draws what its page should show."""
 
-    def __init__(self, url: str, home: Path):
-        self.url, self.home, self.engine = url, home, Engine()
+    def __init__(self, url: str, home: Path, log: Path):
+        self.url, self.home, self.engine, self.log = url, home, Engine(), log
+
+    def said(self) -> str:
+        """The end of what the server printed: where a request was answered with an error, its traceback."""
+        return self.log.read_text(errors="replace")[-8000:]
 
     def checkpoint(self, name: str) -> checkpoint.Checkpoint:
         """A checkpoint of this server: one of its runs', or one that is shipped."""
@@ -93,10 +97,10 @@ def served(home: Path, *command: str, **env: str):
     log = home / f"server-{port}.txt"
     with open(log, "wb") as output:
         process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env={**os.environ, **own, **env}, stdout=output, stderr=output)
-    site = Site(f"http://127.0.0.1:{port}/", home)
+    site = Site(f"http://127.0.0.1:{port}/", home, log)
 
     def answers():
-        assert process.poll() is None, log.read_text(errors="replace")
+        assert process.poll() is None, site.said()
         with contextlib.suppress(OSError):
             return site.get("config")[0] == 200
 
@@ -110,7 +114,7 @@ def served(home: Path, *command: str, **env: str):
         wait_for(lambda: not any(map(_live, (home / "runs").glob("*"))), SLOW)
         process.terminate()
         process.wait(30)
-        assert ended is None, f"the server ended by itself ({ended}): {log.read_text(errors='replace')}"
+        assert ended is None, f"the server ended by itself ({ended}): {site.said()}"
 
 
 def _live(folder: Path) -> bool:
@@ -183,4 +187,4 @@ def visit(chromium, site):
     yield open
     for context in contexts:
         context.close()
-    assert not faults
+    assert not faults, site.said()
