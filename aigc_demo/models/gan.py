@@ -339,18 +339,18 @@ class Model(Promise):
             "size": 32,
         },
         "points": {
-            "about": "dense layers for points of the plane; a minute or two",
+            "about": "dense layers for points of the plane; deep, so that little lies between the parts; two or three minutes",
             "model": {
                 "network": "mlp",
                 "latent": 2,
-                "hidden": (128, 128, 128),
+                "hidden": (64, 64, 64, 64, 64, 64),
                 "waves": 5,
                 "objective": "relativistic",
-                "r1": 0.01,
-                "r2": 0.01,
+                "r1": 0.1,
+                "r2": 0.1,
             },
             "data": {"source": "grid25"},
-            "train": {"lr": 1e-3, "beta1": 0.0, "beta2": 0.99, "batch": 256, "decay": "cosine", "budget": 20},
+            "train": {"lr": 1.5e-3, "beta1": 0.0, "beta2": 0.99, "batch": 256, "decay": "cosine", "budget": 60},
             "size": 28,
         },
         "tiny": {

@@ -95,7 +95,8 @@ class Block(nn.Module):
 
     def forward(self, h: Tensor, turn: tuple[Tensor, Tensor], cache: Cache | None) -> Tensor:
         qkv = self.qkv(self.norm(h)).view(*h.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (3, B, heads, T, W / heads)
-        (q, k), v = fused.turned(fused.unit(qkv[:2]), *turn), qkv[2]
+        qk, v = qkv.split((2, 1))  # whose gradients are put together in one go, where those of indices are added to zeros
+        (q, k), v = fused.turned(fused.unit(qk), *turn), v[0]
         k, v = cache.joined(self.number, k, v) if cache else (k, v)
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=q.shape[2] > 1, dropout_p=self.dropout if self.training else 0.0)
         h = h + self._dropped(self.out(mixed.transpose(1, 2).flatten(2)))

@@ -87,10 +87,11 @@ class _Turned(torch.autograd.Function):
 class _Squared(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return x.relu().square_()
+        above = x.relu()
+        ctx.save_for_backward(above)
+        return above.square()
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return x.relu().mul_(g).mul_(2)
+        (above,) = ctx.saved_tensors
+        return (above * g).mul_(2)
