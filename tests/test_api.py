@@ -4,7 +4,9 @@ import base64
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -13,7 +15,7 @@ from hostile import BLUE, RED, png, zipped
 from PIL import Image
 from toys import wait_for
 
-from aigc_demo import jobs
+from aigc_demo import jobs, studio
 from aigc_demo.engine import Engine
 from aigc_demo.modalities.image import Modality
 from aigc_demo.provenance import label as provenance
@@ -537,3 +539,27 @@ def test_the_views_beside_the_sliders(client, pad, site, tmp_path):
     early = pad("pair", {"state": state, "other": marks[0]["name"]})[1]
     assert early["shared"] == ["latent", "class", "ways", "settings"]
     assert early["picture"]["raw"] != pad("live", state)[1]["raw"]
+
+
+def test_events_are_looked_through_while_more_are_rendered():
+    chosen = SimpleNamespace(_id=7, stateful=True)
+    event = SimpleNamespace(outputs=[chosen], targets=[(7, "change")])
+
+    class Growing(dict):
+        """Another thread adds an event once the first was looked at."""
+
+        def values(self):
+            found = iter(super().values())
+            yield next(found)
+            self.setdefault(1, event)
+            yield from found
+
+    class Session(dict):
+        def __init__(self):
+            super().__init__({7: "kept"})
+            self.blocks_config = SimpleNamespace(fns=Growing({0: SimpleNamespace(targets=[])}))
+
+    page = object.__new__(studio.Page)  # a whole one would leave event loops behind
+    assert page.get_state_ids_to_track(event, Session())[0] == [7]
+    with pytest.raises(RuntimeError, match="changed size"):
+        gr.Blocks.get_state_ids_to_track(page, event, Session())  # else the class is needed no more

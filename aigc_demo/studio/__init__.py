@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -100,6 +101,17 @@ def theme() -> gr.themes.Base:
     )
 
 
+class Page(gr.Blocks):
+    """Gradio's, which looks through a session's events while another thread of the same session may be rendering more of them."""
+
+    def get_state_ids_to_track(self, *args: Any) -> tuple[list[int], list]:
+        """Gradio's. It raises RuntimeError where events were added meanwhile, and a visitor's call failed by that (gradio 6.31)."""
+        for _ in range(100):
+            with contextlib.suppress(RuntimeError):  # "dictionary changed size during iteration"
+                return super().get_state_ids_to_track(*args)
+        return super().get_state_ids_to_track(*args)
+
+
 def build(engine: Engine | None = None, gpu: Callable | None = None, folders: dict[str, str] | None = None) -> gr.Blocks:
     """The page, not launched. `gpu` is the decorator that lends a GPU for one call where there is such a thing (ZeroGPU), `folders` names
     folders of this machine that visitors may train on."""
@@ -107,7 +119,7 @@ def build(engine: Engine | None = None, gpu: Callable | None = None, folders: di
     t = words.i18n()
     engine = engine or Engine()
     exploring, training = explore.Explore(engine), train.Train(folders)
-    with gr.Blocks(title="aigc demo", analytics_enabled=False, delete_cache=(3600, 86400), fill_width=True) as demo:
+    with Page(title="aigc demo", analytics_enabled=False, delete_cache=(3600, 86400), fill_width=True) as demo:
         gr.Markdown(t("page.title"), elem_id="masthead")
         kept = runs.remembered()
         with gr.Tabs(selected="explore", elem_id="tabs"):
