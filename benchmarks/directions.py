@@ -16,8 +16,8 @@ linear discriminant.
   importances of random forests; the mean over sliders, weighted by how much each matters.
 
 MIG is the mean of three searches for directions, of other seeds. Beside it stand the trivial baseline (random orthonormal directions), the
-floor (raw axes against shuffled factors: what chance gives), and what straight lines could do at most: directions along which each factor
-is read best, fitted to the factors of the very pictures that are scored.
+floor (raw axes against shuffled factors: what chance gives), and how far straight lines go about: directions along which each factor is
+read best, fitted to the factors of the very pictures that are scored.
 The target of what a checkpoint is given as its sliders ("best") is twice the raw axes' score; of the `vae:beta`, whose axes were trained to
 hold one thing each and which lines fitted to the factors better by no more than 1.1 to 1.5 times, that they are bettered at all.
 And for each shipped checkpoint: how long the search for its sliders takes, and how many of them bear a name."""
