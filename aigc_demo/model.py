@@ -34,8 +34,9 @@ class Model(nn.Module):
     "train": ..., "size": ...} with the published values (`tiny` takes seconds on a CPU), `latent` is the shape of one latent. `breakages`
     are ways to break a training on purpose that only this family has, by name, as the changes that `plan` takes.
     `monitor` names the loss term that falls with quality on held-out items, or is None where no loss does (a GAN's). `draft` holds sampling
-    settings that are good enough where directions are sought among a thousand samples. `levels` are the sizes of the parts of a flat latent
-    whose layers enter the network one after another, coarse first; () where it enters at once.
+    settings that are good enough where directions are sought among a thousand samples, and `idle` names those that change nothing here.
+    `levels` are the sizes of the parts of a flat latent whose layers enter the network one after another, coarse first; () where it enters
+    at once.
     `smooth` says whether a small move of a latent is a small change of what is drawn: without it there are no directions. `reads` says
     whether it draws what the setting `prompt` of its Sampling says, and learns from captions (`read`)."""
 
@@ -46,6 +47,7 @@ class Model(nn.Module):
     monitor: ClassVar[str | None] = None
     breakages: ClassVar[dict[str, dict[str, Any]]] = {}
     draft: Mapping[str, Any] = {}
+    idle: tuple[str, ...] = ()
     smooth: ClassVar[bool] = True
     reads: ClassVar[bool] = False
 

@@ -8,6 +8,7 @@ from test_contracts import items_of, shake, untrained
 from toys import tiny
 
 from aigc_demo import samplers, trainer
+from aigc_demo.config import specs
 from aigc_demo.modalities.image import Modality as Image
 from aigc_demo.model import Batch, draw_latents, generator
 from aigc_demo.models import flow
@@ -229,6 +230,20 @@ def test_one_step_is_one_look_and_takes_less_error_with_training():
 
 
 # Guidance, and pictures of one's own
+
+
+@pytest.mark.parametrize("preset", ["flow:tiny", "flow:tiny average", "diffusion:tiny"])
+@pytest.mark.parametrize("classes", [0, 3])
+def test_what_does_nothing_is_named(preset, classes):
+    preset, *average = preset.split()
+    built = untrained(preset, Image(16, 1), classes, dict.fromkeys(["model.objective"] * len(average), "average")).eval()
+    shake(built)
+    z, y = draw_latents(built.latent, 0, range(3)), torch.arange(3) if classes else None
+    plain = built.sample(z, built.Sampling(steps=3), y)
+    others = {"method": next(s for s in specs(built.Sampling) if s.name == "method").choices, "guidance": (3.0,), "truncation": (0.5,)}
+    for name, values in others.items():
+        moved = [not torch.equal(built.sample(z, built.Sampling(steps=3, **{name: value}), y), plain) for value in values]
+        assert any(moved) is (name not in built.idle), name
 
 
 def test_guidance_is_followed_by_many_steps_and_by_one():

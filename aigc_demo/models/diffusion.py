@@ -89,6 +89,7 @@ class Model(Promise):
         super().__init__()
         self.config, self.latent = config, modality.space
         self.classes = classes if config.conditional else 0
+        self.idle = () if self.classes else ("guidance",)
         self.network = network(config, modality.space, self.classes)
 
     def denoised(self, x: Tensor, sigma: Tensor | float, y: Tensor | None) -> Tensor:

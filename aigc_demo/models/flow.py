@@ -143,6 +143,7 @@ class Model(Promise):
         self.config, self.latent = config, modality.space
         self.classes = classes if config.conditional else 0
         self.draft = {} if config.objective == "average" else {"steps": 4, "method": "euler"}
+        self.idle = ("method",) * (config.objective == "average") + ("guidance",) * (not self.classes)
         sized = config.model_copy(update={"patch": config.patch or quarter(modality.space[-1])})
         self.network = network(sized, modality.space, self.classes, 2 if config.objective == "average" else 1)
 

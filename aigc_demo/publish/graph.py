@@ -71,7 +71,8 @@ def export(found: Checkpoint) -> Graph:
     except ImportError:
         raise ExportError("exporting needs the extra `export` (onnx, onnxscript, onnxruntime): pip install 'aigc-demo[export]'") from None
     model = checkpoints.load(found)  # one of its own: while torch traces it nobody else may draw from it
-    numbers = tuple(s for s in specs(model.Sampling) if s.kind == "float" and s.low is not None and s.high is not None)
+    offered = (s for s in specs(model.Sampling) if s.kind == "float" and s.name not in model.idle)
+    numbers = tuple(s for s in offered if s.low is not None and s.high is not None)
     try:
         proto = _traced(found, model, numbers)
     except ExportError:

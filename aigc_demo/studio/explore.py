@@ -105,7 +105,7 @@ class Explore:
             "methods": list(warm.methods),
             "names": list(warm.names),
             "reach": REACH,
-            "sampling": [_spec(s) for s in specs(warm.model.Sampling)],
+            "sampling": [_spec(s) for s in specs(warm.model.Sampling) if s.name not in warm.model.idle],
             "reads": warm.model.reads,
             "examples": next((s.examples for s in data.sources() if s.name == source.name), ()),
             "data": source.title or source.name,
