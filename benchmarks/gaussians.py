@@ -49,20 +49,20 @@ def main() -> None:
     asked = report.options(__doc__)
     rows, seeds = [], range(2 if asked.quick else TRIALS)
     short = {"train.unit": "steps", "train.budget": 200} if asked.quick else {}
-    for name, changes in GAMES.items():
-        found = []
-        with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        for name, changes in GAMES.items():
+            found = []
             for seed, one in zip(seeds, pool.map(functools.partial(trial, {**changes, **short}), seeds), strict=True):
                 report.say("  {}, seed {}: {} modes, {:.1f} % of high quality, {:.0f} s".format(name, seed, *one))
                 found.append(one)
-        modes, good, seconds = zip(*found, strict=True)
-        ours = name == "gan:points" and not asked.quick
-        rows += [
-            report.row(f"{name}: modes, mean of {len(found)} trials", statistics.mean(modes), "of 25", ">= 25" if ours else ""),
-            report.row(f"{name}: high quality, mean", statistics.mean(good), "%", ">= 95" if ours else ""),
-            report.row(f"{name}: high quality, least", min(good), "%"),
-            report.row(f"{name}: training, median", statistics.median(seconds), "s"),
-        ]
+            modes, good, seconds = zip(*found, strict=True)
+            ours = name == "gan:points" and not asked.quick
+            rows += [
+                report.row(f"{name}: modes, mean of {len(found)} trials", statistics.mean(modes), "of 25", ">= 25" if ours else ""),
+                report.row(f"{name}: high quality, mean", statistics.mean(good), "%", ">= 95" if ours else ""),
+                report.row(f"{name}: high quality, least", min(good), "%"),
+                report.row(f"{name}: training, median", statistics.median(seconds), "s"),
+            ]
     real = points.draw("grid25", SAMPLES, torch.Generator().manual_seed(1))[0]
     rows.append(report.row("the data itself: high quality", quality(real)[1], "%"))
     report.finish("gaussians", rows, asked)

@@ -232,11 +232,10 @@ def test_one_step_is_one_look_and_takes_less_error_with_training():
 # Guidance, and pictures of one's own
 
 
-@pytest.mark.parametrize("preset", ["flow:tiny", "flow:tiny average", "diffusion:tiny"])
+@pytest.mark.parametrize(("preset", "changes"), [("flow:tiny", {}), ("flow:tiny", {"model.objective": "average"}), ("diffusion:tiny", {})])
 @pytest.mark.parametrize("classes", [0, 3])
-def test_what_does_nothing_is_named(preset, classes):
-    preset, *average = preset.split()
-    built = untrained(preset, Image(16, 1), classes, dict.fromkeys(["model.objective"] * len(average), "average")).eval()
+def test_what_does_nothing_is_named(preset, changes, classes):
+    built = untrained(preset, Image(16, 1), classes, changes).eval()
     shake(built)
     z, y = draw_latents(built.latent, 0, range(3)), torch.arange(3) if classes else None
     plain = built.sample(z, built.Sampling(steps=3), y)
