@@ -71,6 +71,16 @@ class Model(nn.Module):
         None of most."""
         return None
 
+    @classmethod
+    def halves(cls, config: Fields) -> bool:
+        """Whether a CPU that multiplies matrices of bf16 (AMX) trains a network of these settings faster in bf16 (benchmarks/half.py):
+        one of convolutions, or of attention, but none of a few dense layers."""
+        return getattr(config, "network", "") != "mlp"
+
+    def matrices(self) -> list[nn.Parameter]:
+        """Weights (out, in) that train.optimizer=muon is for: those within the network, not those that read items or write them."""
+        return []
+
     def rates(self) -> dict[str, float]:
         """The learning rate of a phase as a multiple of train.lr, where it is not 1."""
         return {}

@@ -21,13 +21,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from . import checkpoint, data, files, history, latent, tracking
-from .config import ConfigError, Run
+from .config import ConfigError, Run, check
 from .measures import ITEMS, KNOWN, NUMBERS, Measures
 from .model import Batch, Model, build, draw_latents, family, generator, key, size
 from .replay import Replay
 
 LOG_SECONDS = 0.25
 WARM = 3  # steps before one is recorded: what is made at the first use is there then
+ADAMW, MUON = ("step", "exp_avg", "exp_avg_sq"), ("momentum_buffer",)  # what an optimizer knows of a parameter
 TOLERANCE = 2.0  # on a GPU: how much farther a pause may move the end of a run than training it again does
 REWINDS = 6  # states that are saved at marks over a run, to rewind it to; the clock of train.save_seconds saves others
 
@@ -75,6 +76,8 @@ class Trainer:
             raise ConfigError("device: there is no CUDA GPU here; take auto or cpu")
         if run.device == "mps" and not torch.backends.mps.is_available():
             raise ConfigError("device: there is no Apple GPU here; take auto or cpu")
+        if run.train.optimizer == "muon" and not hasattr(torch.optim, "Muon"):
+            raise ConfigError(f"train.optimizer: muon comes with torch 2.9, and this is {torch.__version__}; take adamw")
         self.run, t = run, run.train
         AcceleratorState._reset_state(
             reset_partial_state=True
@@ -105,6 +108,8 @@ class Trainer:
             self.model.prepare(self.training.items)
         # channels-last convolutions: 1.2 to 1.3 times as fast on a CPU, more on a GPU (benchmarks/train.py)
         self.layout = torch.channels_last if len(self.modality.space) == 3 else torch.contiguous_format
+        if t.optimizer == "muon" and not self.model.matrices():
+            raise ConfigError(f"train.optimizer: muon is for the matrices of a gpt, and a {run.family} has none of them; take adamw")
         self.model.to(self.device, memory_format=self.layout)
         for layer in self.model.modules():  # of stride 1 a transposed convolution is 1.15 times as slow in it
             if isinstance(layer, nn.ConvTranspose2d) and layer.stride == (1, 1):
@@ -114,7 +119,7 @@ class Trainer:
         self.live = {k: v for k, v in self.part.state_dict().items() if v.is_floating_point()}
         self.averages = {k: v.detach().clone() for k, v in self.live.items()} if t.ema else {}
         self.rates = {name: t.lr * self.model.rates().get(name, 1.0) for name in self.phases}
-        self.optimizers = {name: self._optimizer(p, self.rates[name]) for name, p in self.phases.items()}
+        self.optimizers = {name: self._optimizers(name, self.rates[name]) for name in self.phases}
         if len(self.training) < self.world:
             raise ConfigError(f"data: {len(self.training)} items to train on cannot be shared by {self.world} processes")
         self.said = self._read(self.training)
@@ -123,7 +128,8 @@ class Trainer:
         self.batches = data.Batches(self.training, t.batch, run.seed, self.rank, self.world, run.data.mirror)
         self.step, self.seconds, self.wait = 0, 0.0, 0
         # a GPU repeats a recorded step, after a few that find their way: 3 to 7 times as fast for small networks (benchmarks/gpu.py)
-        self.replays = t.replay and self.device.type == "cuda" and self.world == 1 and self.model.steady
+        # (a recorded step of Muon's would keep the rate that it was recorded with)
+        self.replays = t.replay and self.device.type == "cuda" and self.world == 1 and self.model.steady and t.optimizer == "adamw"
         self.replay: Replay | None = None
         self.asked = 0
         self.best: float | None = None
@@ -150,16 +156,23 @@ class Trainer:
         """What is said of the items of a set, where the model reads and there is something to read."""
         return None if dataset.told is None else self.model.read(dataset.told)
 
-    def _optimizer(self, phase: nn.Module, lr: float) -> torch.optim.Optimizer:
+    def _optimizers(self, phase: str, lr: float) -> list[torch.optim.Optimizer]:
+        """AdamW, and Muon after it where it is asked for (Jordan et al. 2024, kellerjordan.github.io/posts/muon), whose steps are scaled to
+        be as long as AdamW's (Liu et al. 2025, arXiv:2502.16982, equation 4), so that one rate does for both."""
         t, gpu = self.run.train, self.device.type == "cuda"
-        return torch.optim.AdamW(
-            phase.parameters(),
+        matrices = self.model.matrices() if t.optimizer == "muon" else []
+        own = {id(p) for p in matrices}
+        adamw = torch.optim.AdamW(
+            [p for p in self.parameters[phase] if id(p) not in own],
             lr=torch.tensor(lr, device=self.device) if gpu else lr,
             betas=(t.beta1, t.beta2),
             weight_decay=t.weight_decay,
             fused=gpu or self.device.type == "cpu",
             capturable=gpu,
         )
+        if not matrices:
+            return [adamw]
+        return [adamw, torch.optim.Muon(matrices, lr, weight_decay=t.weight_decay, adjust_lr_fn="match_rms_adamw")]
 
     @property
     def total(self) -> int | None:
@@ -193,12 +206,13 @@ class Trainer:
                 torch.mps.manual_seed(seed)
         if t.warmup or t.decay != "none":
             fall = {"none": 1, "linear": 1 - done, "cosine": 0.5 + 0.5 * math.cos(math.pi * done)}[t.decay]
-            for name, optimizer in self.optimizers.items():
+            for name, optimizers in self.optimizers.items():
                 rate = self.rates[name] * fall * min(1.0, (self.step + 1) / max(1, t.warmup))
-                if self.device.type == "cuda":
-                    optimizer.param_groups[0]["lr"].fill_(rate)  # where a recorded step reads it
-                else:
-                    optimizer.param_groups[0]["lr"] = rate
+                for group in (optimizer.param_groups[0] for optimizer in optimizers):
+                    if isinstance(group["lr"], Tensor):
+                        group["lr"].fill_(rate)  # where a recorded step reads it
+                    else:
+                        group["lr"] = rate
         if notes is not None or not self.replays:
             terms = self._learn(batch, rng, notes, stride)
         elif self.asked < WARM:
@@ -228,11 +242,13 @@ class Trainer:
             if t.clip:
                 torch.nn.utils.clip_grad_norm_(self.parameters[name], t.clip)
             before = [p.detach().clone() for p in self.parameters[name]] if stride else []
-            self.optimizers[name].step()
+            for optimizer in self.optimizers[name]:
+                optimizer.step()
             if notes is not None and stride:
                 moved = torch._foreach_sub([p.detach() for p in self.parameters[name]], before)
                 notes[f"stride {name}"] = _norm(moved) / _norm(before).clamp(min=1e-12)
-            self.optimizers[name].zero_grad()
+            for optimizer in self.optimizers[name]:
+                optimizer.zero_grad()
             terms |= {k: v.detach() for k, v in found.items()}
         return terms
 
@@ -243,8 +259,8 @@ class Trainer:
                 self.replay = Replay(lambda *parts: self._learn(Batch(*parts), rng), batch)
             except RuntimeError:
                 self.replays = False
-                for optimizer in self.optimizers.values():
-                    optimizer.zero_grad()
+                for p in self.model.parameters():
+                    p.grad = None
                 return self._learn(batch, rng)
         return self.replay(*batch)
 
@@ -355,9 +371,12 @@ class Trainer:
         """All that a later process needs to go on bit for bit."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"averages.{k}": v for k, v in self.averages.items()} | {f"kept.{k}": v for k, v in self.kept.items()}
-        for name, optimizer in self.optimizers.items():
-            for i, slots in optimizer.state_dict()["state"].items():
-                tensors |= {f"optimizer.{name}.{i}.{slot}": v for slot, v in slots.items()}
+        for name, optimizers in self.optimizers.items():
+            past = 0  # parameters of the optimizers before this one
+            for optimizer in optimizers:
+                known = optimizer.state_dict()["state"].items()
+                tensors |= {f"optimizer.{name}.{past + i}.{slot}": v for i, slots in known for slot, v in slots.items()}
+                past += len(optimizer.param_groups[0]["params"])
         facts = {"step": self.step, "seconds": self.seconds, "best": self.best, "wait": self.wait, "data": self.dataset.digest}
         tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}  # plain, unshared rows
         return safetensors.torch.save(tensors, {"facts": json.dumps(facts)})
@@ -379,16 +398,19 @@ class Trainer:
         }
         try:
             self.model.load_state_dict(pick["model"])
-            for name, optimizer in self.optimizers.items():
-                slots = {}
-                for i, p in enumerate(self.phases[name].parameters() if step else ()):
-                    slots[i] = {slot: pick["optimizer"][f"{name}.{i}.{slot}"] for slot in ("step", "exp_avg", "exp_avg_sq")}
-                    for slot in ("exp_avg", "exp_avg_sq"):
-                        if slots[i][slot].shape != p.shape:
-                            raise ValueError
-                        # in the memory layout of p: the fused step walks p and its moments side by side
-                        slots[i][slot] = torch.empty_like(p).copy_(slots[i][slot])
-                optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+            for name, optimizers in self.optimizers.items():
+                past = 0
+                for optimizer, kept in zip(optimizers, (ADAMW, MUON), strict=False):
+                    slots, own = {}, optimizer.param_groups[0]["params"]
+                    for i, p in enumerate(own if step else ()):
+                        slots[i] = {slot: pick["optimizer"][f"{name}.{past + i}.{slot}"] for slot in kept}
+                        for slot in set(kept) - {"step"}:
+                            if slots[i][slot].shape != p.shape:
+                                raise ValueError
+                            # in the memory layout of p: the fused step walks p and its moments side by side
+                            slots[i][slot] = torch.empty_like(p).copy_(slots[i][slot])
+                    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+                    past += len(own)
             with torch.no_grad():
                 for k, v in self.averages.items():
                     v.copy_(pick["averages"][k])
@@ -412,9 +434,19 @@ class Trainer:
 
 
 def _precision(run: Run) -> str:
-    if run.train.precision == "auto":
-        return "bf16" if run.device != "cpu" and torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
-    return "no" if run.train.precision == "fp32" else "bf16"
+    if run.train.precision != "auto":
+        return "bf16" if run.train.precision == "bf16" else "no"
+    if run.device != "cpu" and torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    if not amx() or (run.device != "cpu" and torch.backends.mps.is_available()):
+        return "no"
+    kind = family(run.family)
+    return "bf16" if kind.halves(check(kind.Config, run.model, "model.")) else "no"
+
+
+def amx() -> bool:
+    """Whether this CPU multiplies matrices of bf16 in tiles (Intel's AMX), eight times as fast as those of fp32."""
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())  # not a promise of PyTorch's
 
 
 def marks(model: Model, seed: int, many: int, said: Tensor | None = None) -> tuple[int, Tensor, Tensor | None]:

@@ -387,7 +387,7 @@ def test_a_gan_of_packs_learns_in_both_phases(preset):
         assert all(p.grad is not None and p.grad.any() for p in network.parameters())
     made = trainer.Trainer(tiny("gan:tiny", 1, {"model.pack": 2, "model.discriminator_rate": 4.0, "train.lr": 0.001}))
     made.one_step(0.0)
-    rates = {name: o.param_groups[0]["lr"] for name, o in made.optimizers.items()}
+    rates = {name: o.param_groups[0]["lr"] for name, (o,) in made.optimizers.items()}
     assert rates == {"discriminator": 0.004, "generator": 0.001}
 
 

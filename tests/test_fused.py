@@ -33,6 +33,27 @@ def test_gradients_of_a_unit(weighted):
     assert torch.autograd.gradcheck(fused.unit, [numbers(2, 4, 6).requires_grad_(), *weight])
 
 
+@pytest.mark.parametrize("seen", [None, torch.tensor([True, True, False, True]).expand(5, 4)], ids=["all", "some"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_of_a_step_in_bf16_is_that_of_fp32(seen, dtype):
+    q, k, v = (numbers(2, 3, count, 8).to(dtype).requires_grad_() for count in (5, 4, 4))
+    expected = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), seen)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = fused.attention(q, k, v, seen)
+        assert (q @ k.mT).dtype == torch.bfloat16, "what is around it stays in bf16"
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+    found.sum().backward()
+    assert v.grad.dtype == dtype
+    assert v.grad.isfinite().all()
+
+
+def test_attention_looks_back_only_where_it_is_told_to():
+    q = numbers(1, 2, 5, 8)
+    assert torch.equal(fused.attention(q, q, q, causal=True)[..., 0, :], q[..., 0, :])
+    assert torch.equal(fused.attention(q, q, q, causal=True), F.scaled_dot_product_attention(q, q, q, is_causal=True))
+
+
 def test_a_turn_keeps_lengths_is_undone_and_has_its_gradient():
     x, (cos, sin) = numbers(3, 5, 8), turns(5, 8)
     made = fused.turned(x, cos, sin)

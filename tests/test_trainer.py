@@ -448,7 +448,7 @@ def test_the_learning_rate_warms_up_and_falls_as_told(decay, at, warmup):
         done = made.done(0.0)
         assert done == step / 10
         made.one_step(done)
-        rate = made.optimizers["model"].param_groups[0]["lr"]
+        rate = made.optimizers["model"][0].param_groups[0]["lr"]
         assert rate == pytest.approx(0.002 * at(done) * (min(1, (step + 1) / warmup) if warmup else 1))
 
 
@@ -457,7 +457,7 @@ def test_gradients_are_clipped_to_the_norm():
     for clip in (0.0, 0.5):
         made = Trainer(tiny("vae:tiny", 3, {"train.clip": clip}))
         grads = lambda *_, made=made: norms.append(torch.cat([p.grad.flatten() for p in made.model.parameters()]).norm().item())  # noqa: E731
-        made.optimizers["model"].register_step_pre_hook(grads)
+        made.optimizers["model"][0].register_step_pre_hook(grads)
         made.one_step(0.0)
     assert norms[0] > 1
     assert norms[1] == pytest.approx(0.5, rel=1e-3)
@@ -491,6 +491,76 @@ def test_runs_of_one_process_each_have_their_own_precision():
         terms = made.one_step(0.0)
         assert seen == [expected]
         assert all(v.isfinite() for v in terms.values())
+
+
+PRECISIONS = [("vae:tiny", {"model.network": "conv"}, True), ("vae:mlp", {}, False), ("gpt:tiny", {}, True), ("gan:mlp", {}, False)]
+
+
+@pytest.mark.parametrize(("preset", "changes", "gains"), PRECISIONS)
+def test_auto_takes_bf16_on_a_cpu_that_gains_by_it(preset, changes, gains, monkeypatch):
+    for tiles in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda tiles=tiles: tiles)
+        made = Trainer(tiny(preset, 1, {"device": "cpu", **changes}))
+        assert made.accelerator.mixed_precision == ("bf16" if tiles and gains else "no")
+        assert all(v.isfinite() for v in made.one_step(0.0).values())
+        assert all(p.dtype == torch.float32 for p in made.model.parameters())
+        asked = Trainer(tiny(preset, 1, {"device": "cpu", "train.precision": "fp32", **changes}))
+        assert asked.accelerator.mixed_precision == "no"
+
+
+MUON = {"train.optimizer": "muon", "train.lr": 0.01, "train.warmup": 3, "train.decay": "linear"}
+
+
+def test_muon_turns_the_matrices_of_the_blocks_by_steps_that_are_orthogonal():
+    made = Trainer(tiny("gpt:tiny", 4, {**MUON, "train.warmup": 0, "train.decay": "none"}))
+    made.one_step(0.0), made.one_step(0.0)  # the ways out of the blocks begin as 0, and let nothing back until then
+    before = {k: v.detach().clone() for k, v in made.model.named_parameters()}
+    made.one_step(0.0)
+    moved = {k: v.detach() - before[k] for k, v in made.model.named_parameters()}
+    assert {id(p) for p in made.optimizers["model"][1].param_groups[0]["params"]} == {id(p) for p in made.model.matrices()}
+    for name in ("blocks.0.inward.weight", "blocks.0.qkv.weight"):
+        sizes = torch.linalg.svdvals(moved[name])
+        assert sizes.max() < 3 * sizes.median(), "all its directions move alike"
+        # as long as a step of AdamW's, whose numbers have a root mean square of about 0.2 lr (arXiv:2502.16982)
+        assert moved[name].square().mean().sqrt() == pytest.approx(0.2 * 0.01, rel=0.5)
+    sizes = torch.linalg.svdvals(moved["head.weight"])
+    assert sizes.max() > 5 * sizes.median(), "what reads and what foretells is AdamW's"
+
+
+def test_a_run_with_muon_goes_on_bit_for_bit_and_both_rates_fall(tmp_path):
+    run = tiny("gpt:tiny", 8, MUON)
+    straight = Trainer(run)
+    for _ in range(8):
+        straight.one_step(straight.done(0.0))
+    first = Trainer(run)
+    for _ in range(3):
+        first.one_step(first.done(0.0))
+    (tmp_path / "state").write_bytes(first.state())
+    second = Trainer(run)
+    second.restore(tmp_path / "state")
+    for _ in range(5):
+        second.one_step(second.done(0.0))
+        assert len({o.param_groups[0]["lr"] for o in second.optimizers["model"]}) == 1
+    assert second.optimizers["model"][1].param_groups[0]["lr"] == pytest.approx(0.01 / 8)
+    assert same_bytes(straight.state(), second.state()) == []
+
+
+@pytest.mark.parametrize("slot", ["momentum_buffer", "exp_avg"])
+def test_a_state_without_what_an_optimizer_knew_is_refused(slot, tmp_path):
+    made = Trainer(tiny("gpt:tiny", 2, MUON))
+    made.one_step(0.0)
+    lacking = header(made.state(), lambda f, t: (f, {k: v for k, v in t.items() if not k.endswith(slot)}))
+    (tmp_path / "state").write_bytes(lacking)
+    with pytest.raises(TrainingError, match="does not fit the model"):
+        Trainer(tiny("gpt:tiny", 2, MUON)).restore(tmp_path / "state")
+
+
+def test_muon_is_refused_where_there_is_nothing_for_it(monkeypatch):
+    with pytest.raises(ConfigError, match=r"^train\.optimizer: muon is for the matrices of a gpt, and a vae has none"):
+        Trainer(tiny("vae:tiny", 1, {"train.optimizer": "muon"}))
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(ConfigError, match=r"^train\.optimizer: muon comes with torch 2\.9"):
+        Trainer(tiny("gpt:tiny", 1, {"train.optimizer": "muon"}))
 
 
 # What it writes

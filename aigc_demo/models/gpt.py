@@ -33,7 +33,7 @@ class Config(Fields):
     hidden: int = Field(384, ge=8, le=16384, description="numbers between the two dense layers of a block")
     activation: Literal["swiglu", "relu2"] = Field("swiglu", description="between them: a gate, or the square of what is above 0")
     tied: bool = Field(False, description="read tokens and foretell them by the same numbers")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of a block's numbers that are left out while it learns")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of what a block adds that is left out while it learns")
     counts: int = Field(0, ge=0, le=8, description="start from counting what follows this many tokens; 0 counts nothing")
 
 
@@ -98,7 +98,7 @@ class Block(nn.Module):
         qk, v = qkv.split((2, 1))  # whose gradients are put together in one go, where those of indices are added to zeros
         (q, k), v = fused.turned(fused.unit(qk), *turn), v[0]
         k, v = cache.joined(self.number, k, v) if cache else (k, v)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=q.shape[2] > 1, dropout_p=self.dropout if self.training else 0.0)
+        mixed = fused.attention(q, k, v, causal=q.shape[2] > 1)
         h = h + self._dropped(self.out(mixed.transpose(1, 2).flatten(2)))
         inner = self.inward(self.norm2(h))
         if self.gated:
@@ -179,6 +179,10 @@ class Model(Promise):
             nn.init.zeros_(self.head.weight)
         if self.trust is not None:
             nn.init.ones_(self.trust.bias)
+
+    def matrices(self) -> list[nn.Parameter]:
+        """Those of the blocks."""
+        return [p for p in self.blocks.parameters() if p.dim() == 2]
 
     def prepare(self, items: Tensor) -> None:
         """Counts the text whose windows, one a token, are items (N, context + 1)."""

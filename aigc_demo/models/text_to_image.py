@@ -129,6 +129,11 @@ class Model(Promise):
         self.reader = Reader(config.width, config.heads, config.reading)
         self.register_buffer("learnt", torch.zeros(NUMBERS, dtype=torch.bool))
 
+    @classmethod
+    def halves(cls, config: Config) -> bool:
+        """None: with its words and its small convolutions among the patches it is a tenth slower (benchmarks/half.py)."""
+        return False
+
     def read(self, captions: Sequence[str]) -> Tensor:
         """The numbers of the first LONGEST words of each caption, int64 (N, L)."""
         said = [[number(word) for word in words(caption)[:LONGEST]] for caption in captions]

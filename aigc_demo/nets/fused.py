@@ -34,6 +34,15 @@ def turns(angles: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([angles.cos(), angles.cos()], -1), torch.cat([-angles.sin(), angles.sin()], -1)
 
 
+def attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None = None, causal: bool = False) -> Tensor:
+    """What queries q (..., T, D) find in keys and values k, v (..., S, D): F.scaled_dot_product_attention. Where a CPU's step is in bf16
+    this part is not, as its gradient takes seven times as long there in bf16 (benchmarks/half.py)."""
+    if q.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), seen, is_causal=causal)
+    return F.scaled_dot_product_attention(q, k, v, seen, is_causal=causal)
+
+
 def squared(x: Tensor) -> Tensor:
     """The square of what of x is above 0 (So et al. 2021, arXiv:2109.08668)."""
     return _Squared.apply(x)

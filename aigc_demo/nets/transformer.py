@@ -56,7 +56,7 @@ class Block(nn.Module):
             k2, v2 = self.words(words.tokens).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
             k, v = torch.cat([k, k2], 2), torch.cat([v, v2], 2)
             seen = F.pad(words.there, (h.shape[1], 0), value=True)[:, None, None]  # (B, 1, 1, T + L)
-        h = h + gate * self.out(F.scaled_dot_product_attention(q, k, v, seen).transpose(1, 2).flatten(2))
+        h = h + gate * self.out(fused.attention(q, k, v, seen).transpose(1, 2).flatten(2))
         y = self.norm(h) * (1 + scale2) + shift2
         if self.side:
             y = y + self.near(y.transpose(1, 2).unflatten(2, (self.side, self.side))).flatten(2).transpose(1, 2)

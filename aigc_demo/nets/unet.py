@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import fused
 from .condition import Condition
 
 
@@ -43,7 +44,7 @@ class Attention(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm(h)).flatten(2).transpose(1, 2)[:, None].chunk(3, 3)  # (B, 1, s s, W)
-        return h + self.out(F.scaled_dot_product_attention(q, k, v)[:, 0].transpose(1, 2).view_as(h))
+        return h + self.out(fused.attention(q, k, v)[:, 0].transpose(1, 2).view_as(h))
 
 
 class UNet(nn.Module):

@@ -1,0 +1,58 @@
+"""What does `gpt:gpu`, a transformer of nanoGPT's size, learn of tiny Shakespeare?
+
+Scores runs of it in nats a character of the last tenth, by nanoGPT's way (200 batches of 64 windows of 256 characters; its record there is
+1.4697 after 5,000 steps of 64 windows on an A100) and by one full pass. The runs that are named were trained before, where there was time:
+
+    aigc train gpt:gpu --steps 900 --name larger --set train.batch=32 --set model.dropout=0.1    # 75 minutes of a core with AMX
+
+--quick trains one of 10 steps of 2 windows itself, and scores 5,000 characters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aigc_demo import checkpoint, data
+from aigc_demo.engine import Engine
+from aigc_demo.evaluation import texts
+from aigc_demo.model import plan
+
+from . import report
+from .learnt import learnt
+
+QUICK = {"train.budget": 10, "train.batch": 2, "train.marks": 1, "device": "cpu", "name": "larger-quick"}
+
+
+def measure(found: checkpoint.Checkpoint, quick: bool) -> list[dict[str, Any]]:
+    """The rows of one run."""
+    engine, run, made = Engine(), found.manifest.run, found.manifest.training
+    warm = engine.warm(found)
+    training, held = data.load(run.data, run.seed, given=found.modality).split(run.data.validation, run.seed)
+    seen = texts.score(engine, warm, held.tokens[:5000] if quick else held.tokens, training.tokens, lambda done: None)
+    crops = texts.crops(engine, warm, held.tokens, 0, 2 if quick else texts.CROPS, 4 if quick else texts.BATCH)
+    name = f"{found.name}, {run.train.optimizer}"
+    return [
+        report.row(f"{name}: nats a character by nanoGPT's way", crops.nats, "nats", "<= 1.45"),
+        report.row(f"{name}: full pass", seen.nats, "nats"),
+        report.row(f"{name}: standard error of the full pass", seen.error, "nats"),
+        report.row(f"{name}: steps", made.steps, "steps"),
+        report.row(f"{name}: characters a step", run.train.batch * found.modality.context, "characters"),
+        report.row(f"{name}: training on {made.machine}", made.seconds / 60, "min"),
+        report.row("counting alone, Kneser-Ney of 5 characters", seen.counted, "nats"),
+    ]
+
+
+def main() -> None:
+    """Measures, and says."""
+    asked = report.options(__doc__, runs="the runs of gpt:gpu to score, by name")
+    try:
+        runs = [learnt(plan("gpt:gpu", QUICK))] if asked.quick else [checkpoint.find(name) for name in asked.runs]
+    except checkpoint.CheckpointError as error:
+        report.give_up(str(error))
+    if not runs:
+        report.give_up("name a run of gpt:gpu that was trained, as this benchmark's --help says")
+    rows = {row["name"]: row for found in runs for row in measure(found, asked.quick)}  # counting is the same for all
+    report.finish("larger", list(rows.values()), asked)
+
+
+if __name__ == "__main__":
+    main()
