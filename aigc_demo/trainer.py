@@ -160,10 +160,10 @@ class Trainer:
         """AdamW, and Muon after it where it is asked for (Jordan et al. 2024, kellerjordan.github.io/posts/muon), whose steps are scaled to
         be as long as AdamW's (Liu et al. 2025, arXiv:2502.16982, equation 4), so that one rate does for both."""
         t, gpu = self.run.train, self.device.type == "cuda"
-        matrices = self.model.matrices() if t.optimizer == "muon" else []
-        own = {id(p) for p in matrices}
+        asked = {id(p) for p in self.model.matrices()} if t.optimizer == "muon" else set()
+        matrices, others = ([p for p in self.parameters[phase] if (id(p) in asked) is wide] for wide in (True, False))
         adamw = torch.optim.AdamW(
-            [p for p in self.parameters[phase] if id(p) not in own],
+            others,
             lr=torch.tensor(lr, device=self.device) if gpu else lr,
             betas=(t.beta1, t.beta2),
             weight_decay=t.weight_decay,

@@ -189,6 +189,28 @@ def test_a_gradient_reaches_every_parameter_of_its_phase_and_no_other(preset, mo
         assert all(p.grad is None for p in others)
 
 
+HALVED = [*((p, {}) for p in model.presets() if "gpu" not in p), ("flow:tiny", {"model.objective": "average"})]
+
+
+@pytest.mark.parametrize(("preset", "changes"), HALVED, ids=lambda v: v if isinstance(v, str) else "-".join(map(str, v.values())))
+@pytest.mark.parametrize("classes", [0, 3])
+def test_a_step_in_bf16_has_nearly_the_loss_of_one_in_fp32(preset, changes, classes):
+    modality = fitting(preset, 16)
+    built = untrained(preset, modality, classes, changes)
+    wake(built)
+    batch, found = items_of(modality, 32, classes), {}
+    for phase in built.phases():
+        for half in (False, True):
+            built.zero_grad(set_to_none=True)
+            torch.manual_seed(3)  # dropout
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+                loss, terms = built.loss(phase, batch, generator(1))
+            loss.backward()
+            assert all(p.grad.isfinite().all() and p.grad.dtype == p.dtype for p in built.parameters() if p.grad is not None)
+            found[half] = torch.stack([loss, *terms.values()]).detach()
+        torch.testing.assert_close(found[True].float(), found[False], rtol=0.05, atol=0.05)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("source", ["digits", "shapes"])
 def test_a_short_training_brings_samples_nearer_to_the_data(family, source):

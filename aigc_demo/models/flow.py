@@ -142,10 +142,11 @@ class Model(Promise):
         super().__init__()
         self.config, self.latent = config, modality.space
         self.classes = classes if config.conditional else 0
-        self.draft = {} if config.objective == "average" else {"steps": 4, "method": "euler"}
-        self.idle = ("method",) * (config.objective == "average") + ("guidance",) * (not self.classes)
+        averages = config.objective == "average"
+        self.draft = {} if averages else {"steps": 4, "method": "euler"}
+        self.idle = tuple(name for name, used in {"method": not averages, "guidance": self.classes}.items() if not used)
         sized = config.model_copy(update={"patch": config.patch or quarter(modality.space[-1])})
-        self.network = network(sized, modality.space, self.classes, 2 if config.objective == "average" else 1)
+        self.network = network(sized, modality.space, self.classes, 2 if averages else 1)
 
     @property
     def steady(self) -> bool:
@@ -156,7 +157,7 @@ class Model(Promise):
 
         y (N,) may be `classes`, which means none."""
         t, r = (torch.as_tensor(v, dtype=x.dtype, device=x.device).expand(x.shape[0]) for v in (t, r))
-        found = self.network(x, torch.stack([t, r - t] if self.config.objective == "average" else [t], 1), y)
+        found = self.network(x, torch.stack([t, r - t] if self.config.objective == "average" else [t], 1), y).to(x)
         return samplers.straight(found, x, t, self.config.predicts)
 
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -107,8 +106,11 @@ class Page(gr.Blocks):
     def get_state_ids_to_track(self, *args: Any) -> tuple[list[int], list]:
         """Gradio's. It raises RuntimeError where events were added meanwhile, and a visitor's call failed by that (gradio 6.31)."""
         for _ in range(100):
-            with contextlib.suppress(RuntimeError):  # "dictionary changed size during iteration"
+            try:
                 return super().get_state_ids_to_track(*args)
+            except RuntimeError as error:
+                if "changed size during iteration" not in str(error):
+                    raise
         return super().get_state_ids_to_track(*args)
 
 
