@@ -43,10 +43,20 @@ class GPT(nn.Module):
 
 
 class Loop:
-    """Training steps of a network on a text (T,): batches drawn anywhere in it, AdamW with nanoGPT's settings at the rate of the step."""
+    """Training steps of a network on a text (T,): batches drawn anywhere in it, AdamW with nanoGPT's settings at the rate of the step; in
+    fp32, as nanoGPT does on a CPU, or `half` in bf16."""
 
-    def __init__(self, model: nn.Module, text: Tensor, context: int, batch: int, rate: Callable[[int], float] = lambda step: 1e-3):
+    def __init__(
+        self,
+        model: nn.Module,
+        text: Tensor,
+        context: int,
+        batch: int,
+        rate: Callable[[int], float] = lambda step: 1e-3,
+        half: bool = False,
+    ):
         self.model, self.text, self.context, self.batch, self.rate, self.step = model, text, context, batch, rate, 0
+        self.half = half
         matrices, others = ([p for p in model.parameters() if (p.dim() == 2) is wide] for wide in (True, False))
         groups = [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=rate(0), betas=(0.9, 0.99), fused=True)
@@ -60,7 +70,8 @@ class Loop:
             starts = torch.randint(len(self.text) - self.context, (self.batch,)).tolist()
             x = torch.stack([self.text[i : i + self.context].long() for i in starts])
             y = torch.stack([self.text[i + 1 : i + self.context + 1].long() for i in starts])
-            loss = F.cross_entropy(self.model(x).flatten(0, 1), y.flatten())
+            with torch.autocast("cpu", torch.bfloat16, self.half):
+                loss = F.cross_entropy(self.model(x).flatten(0, 1), y.flatten())
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
