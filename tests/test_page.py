@@ -35,7 +35,7 @@ GREY = """() => {
 }"""  # the pixels of the one latent beside the slider of time
 IN_THE_MIDDLE = """() => {
   const cells = document.querySelectorAll('.lattice canvas');
-  return cells[(cells.length - 1) / 2].toDataURL() === document.querySelector('canvas.hero').toDataURL();
+  return cells[(cells.length - 1) / 2]?.toDataURL() === document.querySelector('canvas.hero').toDataURL();
 }"""  # of the neighbours stands the picture itself
 WORDS = {  # of the tabs, the dice and the button that starts a training
     "en-US": ("Explore", "Train", "Compare", "Roll another", "Train"),
@@ -251,6 +251,7 @@ def test_dice_classes_truncation_and_reset(visit, site):
 
 def test_a_neighbour_moves_the_sliders(visit, site):
     page, first = explored(visit)
+    page.wait_for_function(IN_THE_MIDDLE)
     cell = page.locator(".lattice button").first
     seen = cell.locator("canvas").evaluate("(one) => one.toDataURL()")
     cell.click()

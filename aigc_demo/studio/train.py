@@ -296,7 +296,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
     def settle(chosen: str, now: str, request: gr.Request):
         """What belongs to a preset that has been chosen: its own set, where it has one, and the ways to break it, none of them taken."""
         ways = [(words.say(request, f"train.break.{way or 'none'}"), way) for way in ("", *model.breakages(chosen))]
-        return gr.Dropdown(ways, value=""), train.fitting(chosen, now), {}
+        return gr.Dropdown(ways, value=""), _moved(train.fitting(chosen, now), now), {}
 
     quiet = runs.QUIET
     check = {**quiet, "show_progress": "full", "show_progress_on": [proof], "concurrency_limit": 1, "concurrency_id": "check"}
@@ -306,7 +306,7 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
     sketch.release(drawn, sketch, source, **quiet)
     show = {"fn": look, "inputs": [source, view.following], "outputs": [view.picture, view.line, *view.emptied], **waited}
     looked = source.change(leave, [view.following, view.known], view.following, **widgets.LIVE).then(**show)
-    source.change(lambda chosen, now: widgets.told(train.suited, chosen or "", now), [source, preset], preset, **quiet)
+    source.change(lambda chosen, now: _moved(widgets.told(train.suited, chosen or "", now), now), [source, preset], preset, **quiet)
     opened = place.select(**{**view.poll, "fn": view.follow_anew}, **widgets.LIVE).then(**show)
     place.select(arrive, [view.following, view.kept], [others, granted], **quiet)
     others.focus(arrive, [view.following, view.kept], [others, granted], **quiet)
@@ -331,6 +331,11 @@ def tab(train: Train, t: gr.I18n, place: gr.Tab, engine: Engine, kept: gr.Browse
     _endpoints(train)
     view.moments.endpoints()
     return view
+
+
+def _moved(to: str, now: str):
+    """A choice to make in a visitor's place; none where it is made already: what was chosen meanwhile stays."""
+    return gr.skip() if to == now else to
 
 
 def _fields(chosen: str, begun: dict[str, Any], changes: gr.State, t: gr.I18n, tell: dict[str, Any]) -> None:
