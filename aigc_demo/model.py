@@ -31,8 +31,9 @@ class Model(nn.Module):
     """What a family's file defines, as a class named `Model`.
 
     `Config` and `Sampling` are its settings before and after training, `presets` maps a name to {"about": a few words, "model": ...,
-    "train": ..., "size": ...} with the published values (`tiny` takes seconds on a CPU), `latent` is the shape of one latent. `breakages`
-    are ways to break a training on purpose that only this family has, by name, as the changes that `plan` takes.
+    "train": ..., "size": ...} with the published values (`tiny` takes seconds on a CPU, in fp32: so small a network is slower in bf16),
+    `latent` is the shape of one latent. `breakages` are ways to break a training on purpose that only this family has, by name, as the
+    changes that `plan` takes.
     `monitor` names the loss term that falls with quality on held-out items, or is None where no loss does (a GAN's). `draft` holds sampling
     settings that are good enough where directions are sought among a thousand samples, and `idle` names those that change nothing here.
     `levels` are the sizes of the parts of a flat latent whose layers enter the network one after another, coarse first; () where it enters

@@ -1,9 +1,9 @@
 """What does `gpt:gpu`, a transformer of nanoGPT's size, learn of tiny Shakespeare?
 
 Scores runs of it in nats a character of the last tenth, by nanoGPT's way (200 batches of 64 windows of 256 characters; its record there is
-1.4697 after 5,000 steps of 64 windows on an A100) and by one full pass. The runs that are named were trained before, where there was time:
+1.4697 after 5,000 steps of 64 windows on an A100) and by one full pass. The runs that are named were trained before, on a GPU at best:
 
-    aigc train gpt:gpu --steps 900 --name larger --set train.batch=32 --set model.dropout=0.1    # 75 minutes of a core with AMX
+    aigc train gpt:gpu --device cuda --name larger
 
 --quick trains one of 10 steps of 2 windows itself, and scores 5,000 characters."""
 

@@ -500,7 +500,7 @@ PRECISIONS = [("vae:tiny", {"model.network": "conv"}, True), ("vae:mlp", {}, Fal
 def test_auto_takes_bf16_on_a_cpu_that_gains_by_it(preset, changes, gains, monkeypatch):
     for tiles in (True, False):
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda tiles=tiles: tiles)
-        made = Trainer(tiny(preset, 1, {"device": "cpu", **changes}))
+        made = Trainer(tiny(preset, 1, {"device": "cpu", "train.precision": "auto", **changes}))
         assert made.accelerator.mixed_precision == ("bf16" if tiles and gains else "no")
         assert all(v.isfinite() for v in made.one_step(0.0).values())
         assert all(p.dtype == torch.float32 for p in made.model.parameters())

@@ -123,7 +123,7 @@ class Model(Promise):
         "tiny": {
             "about": "for tests, seconds",
             "model": {"network": "mlp", "latent": 8, "hidden": (128,), "noise": "gaussian", "amount": 0.2},
-            "train": {"lr": 5e-3, "batch": 16, "ema": 0.9, "budget": 1},
+            "train": {"lr": 5e-3, "batch": 16, "ema": 0.9, "budget": 1, "precision": "fp32"},
             "size": 16,
         },
     }

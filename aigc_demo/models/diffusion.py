@@ -80,7 +80,7 @@ class Model(Promise):
         "tiny": {
             "about": "for tests, seconds",
             "model": {"width": 32, "depth": 1, "heads": 2, "patch": 4, "steps": 8},
-            "train": {"lr": 5e-3, "batch": 16, "ema": 0.9, "budget": 1},
+            "train": {"lr": 5e-3, "batch": 16, "ema": 0.9, "budget": 1, "precision": "fp32"},
             "size": 16,
         },
     }

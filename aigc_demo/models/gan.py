@@ -356,7 +356,7 @@ class Model(Promise):
         "tiny": {
             "about": "for tests, seconds",
             "model": {"network": "dcgan", "latent": 8, "width": 4, "dropout": 0.0},
-            "train": {"lr": 1e-3, "beta1": 0.5, "batch": 16, "ema": 0.9, "budget": 1},
+            "train": {"lr": 1e-3, "beta1": 0.5, "batch": 16, "ema": 0.9, "budget": 1, "precision": "fp32"},
             "size": 16,
         },
     }

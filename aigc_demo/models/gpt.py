@@ -149,7 +149,7 @@ class Model(Promise):
             "about": "for tests, seconds",
             "data": {"source": "tinyshakespeare", "validation": 0.1},
             "model": {"width": 32, "depth": 1, "heads": 2, "hidden": 64},
-            "train": {"lr": 1e-2, "batch": 16, "ema": 0.9, "budget": 1},
+            "train": {"lr": 1e-2, "batch": 16, "ema": 0.9, "budget": 1, "precision": "fp32"},
             "size": 16,
         },
     }

@@ -186,7 +186,7 @@ class Model(Promise):
         "tiny": {
             "about": "for tests, seconds",
             "model": {"network": "conv", "latent": 4, "width": 4},
-            "train": {"lr": 5e-3, "batch": 16, "ema": 0.9, "budget": 1},
+            "train": {"lr": 5e-3, "batch": 16, "ema": 0.9, "budget": 1, "precision": "fp32"},
             "size": 16,
         },
     }
