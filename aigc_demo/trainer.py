@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import math
 import time
@@ -82,7 +83,7 @@ class Trainer:
         AcceleratorState._reset_state(
             reset_partial_state=True
         )  # it would hold every run of a process to the first one's device and precision
-        self.accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=_precision(run))
+        self.accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=precision(run))
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
         self.device = self.accelerator.device
         if t.batch % self.world:
@@ -372,11 +373,8 @@ class Trainer:
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"averages.{k}": v for k, v in self.averages.items()} | {f"kept.{k}": v for k, v in self.kept.items()}
         for name, optimizers in self.optimizers.items():
-            past = 0  # parameters of the optimizers before this one
-            for optimizer in optimizers:
-                known = optimizer.state_dict()["state"].items()
-                tensors |= {f"optimizer.{name}.{past + i}.{slot}": v for i, slots in known for slot, v in slots.items()}
-                past += len(optimizer.param_groups[0]["params"])
+            known = (optimizer.state.get(p, {}) for optimizer in optimizers for p in optimizer.param_groups[0]["params"])
+            tensors |= {f"optimizer.{name}.{i}.{slot}": v for i, slots in enumerate(known) for slot, v in slots.items()}
         facts = {"step": self.step, "seconds": self.seconds, "best": self.best, "wait": self.wait, "data": self.dataset.digest}
         tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}  # plain, unshared rows
         return safetensors.torch.save(tensors, {"facts": json.dumps(facts)})
@@ -399,18 +397,18 @@ class Trainer:
         try:
             self.model.load_state_dict(pick["model"])
             for name, optimizers in self.optimizers.items():
-                past = 0
+                number = itertools.count()  # over the parameters of all of them
                 for optimizer, kept in zip(optimizers, (ADAMW, MUON), strict=False):
                     slots, own = {}, optimizer.param_groups[0]["params"]
                     for i, p in enumerate(own if step else ()):
-                        slots[i] = {slot: pick["optimizer"][f"{name}.{past + i}.{slot}"] for slot in kept}
+                        place = f"{name}.{next(number)}"
+                        slots[i] = {slot: pick["optimizer"][f"{place}.{slot}"] for slot in kept}
                         for slot in set(kept) - {"step"}:
                             if slots[i][slot].shape != p.shape:
                                 raise ValueError
                             # in the memory layout of p: the fused step walks p and its moments side by side
                             slots[i][slot] = torch.empty_like(p).copy_(slots[i][slot])
                     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
-                    past += len(own)
             with torch.no_grad():
                 for k, v in self.averages.items():
                     v.copy_(pick["averages"][k])
@@ -433,7 +431,8 @@ class Trainer:
         return float(self.accelerator.reduce(torch.tensor(value, device=self.device, dtype=torch.float32), "sum"))
 
 
-def _precision(run: Run) -> str:
+def precision(run: Run) -> str:
+    """What a step of `run` is taken in on this machine: "bf16", or "no" for fp32, as accelerate names it."""
     if run.train.precision != "auto":
         return "bf16" if run.train.precision == "bf16" else "no"
     if run.device != "cpu" and torch.cuda.is_available():

@@ -10,9 +10,8 @@ import statistics
 import time
 from typing import Any
 
-from aigc_demo import config
-from aigc_demo.model import family, plan
-from aigc_demo.trainer import Trainer, amx
+from aigc_demo.model import plan
+from aigc_demo.trainer import Trainer, amx, precision
 
 from . import report
 from .train import in_turn, ratio
@@ -44,7 +43,7 @@ ROUND = 4.0  # seconds of one precision
 def both(preset: str, changes: dict[str, Any], rounds: int) -> list[dict[str, Any]]:
     """The rows of one preset."""
     own = {**changes, "device": "cpu", "train.patience": 0, "train.decay": "none", "data.validation": 0.1}
-    runs = {precision: Trainer(plan(preset, {**own, "train.precision": precision})) for precision in ("fp32", "bf16")}
+    runs = {name: Trainer(plan(preset, {**own, "train.precision": name})) for name in ("fp32", "bf16")}
 
     def side(trainer: Trainer) -> Any:
         def go(steps: int) -> int:
@@ -54,14 +53,12 @@ def both(preset: str, changes: dict[str, Any], rounds: int) -> list[dict[str, An
 
         return go
 
-    sides = {precision: side(trainer) for precision, trainer in runs.items()}
+    sides = {name: side(trainer) for name, trainer in runs.items()}
     sides["fp32"](3), sides["bf16"](3)
     began = time.perf_counter()
-    sides["fp32"](3)
-    sides["bf16"](3)
+    sides["fp32"](3), sides["bf16"](3)
     rates = in_turn(sides, max(3, round(6 * ROUND / (time.perf_counter() - began))), rounds)
-    run = plan(preset, own)
-    takes = family(run.family).halves(config.check(family(run.family).Config, run.model, "model."))
+    takes = precision(plan(preset, own)) == "bf16"
     gain = ratio(rates["bf16"], rates["fp32"])
     rows = [
         report.row(f"{preset}: fp32", statistics.median(rates["fp32"]), "items/s"),

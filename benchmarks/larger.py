@@ -12,32 +12,29 @@ from __future__ import annotations
 from typing import Any
 
 from aigc_demo import checkpoint, data
-from aigc_demo.engine import Engine
-from aigc_demo.evaluation import texts
 from aigc_demo.model import plan
 
 from . import report
 from .learnt import learnt
+from .shakespeare import scored
 
 QUICK = {"train.budget": 10, "train.batch": 2, "train.marks": 1, "device": "cpu", "name": "larger-quick"}
 
 
 def measure(found: checkpoint.Checkpoint, quick: bool) -> list[dict[str, Any]]:
     """The rows of one run."""
-    engine, run, made = Engine(), found.manifest.run, found.manifest.training
-    warm = engine.warm(found)
+    run, made = found.manifest.run, found.manifest.training
     training, held = data.load(run.data, run.seed, given=found.modality).split(run.data.validation, run.seed)
-    seen = texts.score(engine, warm, held.tokens[:5000] if quick else held.tokens, training.tokens, lambda done: None)
-    crops = texts.crops(engine, warm, held.tokens, 0, 2 if quick else texts.CROPS, 4 if quick else texts.BATCH)
+    seen = scored(checkpoint.load(found).logits, found.modality, training.tokens, held.tokens, quick)
     name = f"{found.name}, {run.train.optimizer}"
     return [
-        report.row(f"{name}: nats a character by nanoGPT's way", crops.nats, "nats", "<= 1.45"),
-        report.row(f"{name}: full pass", seen.nats, "nats"),
-        report.row(f"{name}: standard error of the full pass", seen.error, "nats"),
+        report.row(f"{name}: nats a character by nanoGPT's way", seen["crops"], "nats", "<= 1.45"),
+        report.row(f"{name}: full pass", seen["full"], "nats"),
+        report.row(f"{name}: standard error of the full pass", seen["error"], "nats"),
         report.row(f"{name}: steps", made.steps, "steps"),
         report.row(f"{name}: characters a step", run.train.batch * found.modality.context, "characters"),
         report.row(f"{name}: training on {made.machine}", made.seconds / 60, "min"),
-        report.row("counting alone, Kneser-Ney of 5 characters", seen.counted, "nats"),
+        report.row("counting alone, Kneser-Ney of 5 characters", seen["counted"], "nats"),
     ]
 
 
