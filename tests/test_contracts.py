@@ -174,7 +174,7 @@ def test_a_gradient_reaches_every_parameter_of_its_phase_and_no_other(preset, mo
     wake(built)
     phases = built.phases()
     batch = items_of(modality, 6, classes)
-    built.prepare(batch.x)
+    built.prepare(modality.decode(batch.x))
     trained = [p for phase in phases.values() for p in phase.parameters()]
     assert sorted(map(id, trained)) == sorted(map(id, built.parameters())), "each parameter belongs to one phase"
     for name, phase in phases.items():

@@ -168,3 +168,17 @@ def test_the_small_network_is_that_of_the_paper(preset):
     assert [(m.in_features, m.out_features) for m in decoder[::2]] == [(50, 200), (200, 200), (200, 784)]
     assert built.classes == 0
     assert built.config.importance == (50 if preset == "iwae" else 1)
+
+
+@pytest.mark.parametrize("preset", ["mlp", "paper"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_dense_layers_begin_with_the_mean_item_and_take_a_background_for_nothing(preset, channels):
+    built = build(model.plan(f"vae:{preset}"), Image(28, channels), 0)
+    items = torch.randint(0, 256, (1200, channels, 28, 28), generator=generator("mean"), dtype=torch.uint8)
+    items[:, :, :9] = 0
+    built.prepare(items)
+    drawn = built.decode(torch.zeros(1, *built.latent))
+    shares = drawn.sigmoid() if channels == 1 else (drawn + 1) / 2
+    assert torch.allclose(shares[0], items.float().mean(0) / 255, atol=2e-3)
+    assert not built.features(torch.full((1, channels, 28, 28), -1.0)).any()
+    assert built.features(built.modality.encode(items[:1])).any()
