@@ -36,6 +36,7 @@ TITLES = {
     "families": "A flow of digits: are its samples of use, and how soon does it learn?",
     "race": "Ten minutes of a flow beside ten of the usual diffusion",
     "likelihood": "How likely a VAE finds digits that it has not seen",
+    "papers": "A small VAE beside the likelihood that papers report of it",
     "sound": "Does it say what it was asked to?",
     "words": "Does a picture show what its caption asks for?",
     "inversion": "Back from a picture: a real digit to its latent",
