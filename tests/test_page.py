@@ -37,6 +37,7 @@ IN_THE_MIDDLE = """() => {
   const cells = document.querySelectorAll('.lattice canvas');
   return cells[(cells.length - 1) / 2]?.toDataURL() === document.querySelector('canvas.hero').toDataURL();
 }"""  # of the neighbours stands the picture itself
+FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"  # what was asked for is painted by then
 WORDS = {  # of the tabs, the dice and the button that starts a training
     "en-US": ("Explore", "Train", "Compare", "Roll another", "Train"),
     "zh-CN": ("探索", "训练", "对比", "换一个", "开始训练"),
@@ -336,7 +337,7 @@ def test_a_drag_plays_from_the_film_strip_without_the_server(visit, site):
         seen = [first]
         for step in range(1, 13):
             page.mouse.move(middle + step * box["width"] / 26, height)
-            page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # moves come with frames
+            page.evaluate(FRAMES)  # moves come with frames
             now, pixels = shown(page)
             at = sliders(page)[0]
             assert now == state  # the last picture of the server's own
@@ -363,6 +364,7 @@ def test_truncation_and_single_numbers_play_too(visit, site):
         page.wait_for_function("(axis) => JSON.parse(document.querySelector('.pad').dataset.filmed || '{}').axis === axis", arg=axis)
         with cut_off(page):
             page.locator(part).evaluate("(one) => { one.value = 0.8; one.dispatchEvent(new Event('input')); }")  # a stop of both
+            page.evaluate(FRAMES)
             seen.append(shown(page)[1])
         page.locator(part).dispatch_event("change")
     assert differ(*seen)
