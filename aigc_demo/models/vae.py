@@ -213,6 +213,7 @@ class Model(Promise):
             raise ValueError(f"model.free_bits: {config.free_bits:g} needs model.importance 1: of more draws, no KL term is computed")
         self.shape = modality.space
         fits(config.network, modality)
+        self.modality, self.pictured = modality, config.network == "mlp" and len(self.shape) == 3  # dense layers that draw pictures
         self.config, self.classes = config, classes if config.conditional and config.network != "grid" else 0
         grey = len(self.shape) == 3 and self.shape[0] == 1
         self.likelihood = ("bernoulli" if grey else "gaussian") if config.likelihood == "auto" else config.likelihood
@@ -225,8 +226,9 @@ class Model(Promise):
         if config.network == "mlp":
             activation = {"relu": nn.ReLU, "tanh": nn.Tanh}[config.activation]
             seen = config.hidden[-1]
-            flat = Shares() if len(self.shape) == 3 else nn.Flatten()
-            self.features = nn.Sequential(flat, dense((math.prod(self.shape), *config.hidden), activation), activation())
+            self.features = nn.Sequential(
+                Shares() if self.pictured else nn.Flatten(), dense((math.prod(self.shape), *config.hidden), activation), activation()
+            )
             self.decoder = nn.Sequential(
                 dense((config.latent + label, *reversed(config.hidden), math.prod(self.shape)), activation), nn.Unflatten(1, self.shape)
             )
@@ -259,7 +261,6 @@ class Model(Promise):
             self.sizes += [config.planes * base * base] * config.depth
         self.latent, self.levels = (sum(self.sizes),), tuple(self.sizes) if self.rungs else ()
         self.posterior = nn.Identity() if config.network == "grid" else nn.Linear(seen + label, 2 * config.latent)
-        self.modality, self.pictured = modality, config.network == "mlp" and len(self.shape) == 3
         if self.pictured:
             glorot(nn.ModuleList([self.features, self.posterior, self.decoder]))
 
