@@ -23,7 +23,7 @@ from torch import Tensor
 
 from . import __version__, files, history, modality as modalities
 from .config import ConfigError, Fields, Run, check
-from .latent import Directions
+from .latent import Curve, Directions
 from .modality import Modality
 from .model import Model, build, changed, family
 
@@ -281,7 +281,9 @@ def load(checkpoint: Checkpoint, device: str = "cpu") -> Model:
 
 def write_directions(checkpoint: Checkpoint, found: Directions) -> None:
     """Stores directions beside the weights that they were found for. Raises files.StorageError."""
-    tensors = {"directions": found.vectors.detach().cpu().contiguous(), "effects": found.effects.detach().cpu().contiguous()}
+    tensors = {"directions": found.vectors, "effects": found.effects}
+    tensors |= {f"curve.{name}": value for name, value in (found.curve.state_dict() if found.curve else {}).items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     said = {"weights": checkpoint.manifest.weights, "methods": json.dumps(found.methods), "names": json.dumps(found.names)}
     files.write_whole(checkpoint.path / DIRECTIONS, safetensors.torch.save(tensors, said))
 
@@ -295,14 +297,16 @@ def read_directions(checkpoint: Checkpoint) -> Directions | None:
             if said.get("weights") != checkpoint.manifest.weights:
                 return None
             vectors, effects = f.get_tensor("directions").float(), f.get_tensor("effects").float()
+            bent = {name.removeprefix("curve."): f.get_tensor(name).float() for name in f.keys() if name.startswith("curve.")}  # noqa: SIM118
         # files of version 0.1.0 say neither: all of theirs were found by their Jacobian
         methods, names = (json.loads(said[k]) if k in said else [v] * len(effects) for k, v in (("methods", "jacobian"), ("names", "")))
+        curve = Curve.stored(bent, vectors.shape[1:]) if bent else None
     except (OSError, safetensors.SafetensorError, ValueError, RecursionError, TypeError):
         return None
     fits = vectors.dim() >= 2 and effects.shape == vectors.shape[:1] and vectors.isfinite().all() and effects.isfinite().all()
     if not fits or not all(_words(texts, len(effects)) for texts in (methods, names)):
         return None
-    return Directions(vectors, effects, tuple(methods), tuple(names))
+    return Directions(vectors, effects, tuple(methods), tuple(names), curve)
 
 
 def read_trace(checkpoint: Checkpoint) -> dict[str, Tensor] | None:

@@ -941,7 +941,8 @@ def _pairs(flag: str, texts: list[str] | None) -> list[tuple[int, float]]:
 def explore(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint's name or folder, or a run's name.")],
     directions: Annotated[
-        str, typer.Option(metavar="METHOD", help="stored (its sliders), or found anew: best, labels, measured, pca, closed, jacobian.")
+        str,
+        typer.Option(metavar="METHOD", help="stored (its sliders), or found anew: best, labels, measured, pca, closed, jacobian, curved."),
     ] = "stored",
     between: Annotated[list[str] | None, typer.Option(help="With labels: the way from one class to another; give it twice.")] = None,
     count: Annotated[int, typer.Option(min=1, help="At most so many directions.")] = 10,

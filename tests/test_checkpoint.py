@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 import safetensors.torch
 import torch
-from toys import FAMILIES, tiny
+from toys import FAMILIES, curved, same_bytes, tiny
 
 from aigc_demo import checkpoint, files, model, trainer
 from aigc_demo.checkpoint import CheckpointError
@@ -450,6 +450,34 @@ def test_directions_keep_their_methods_and_names_and_files_without_them_are_read
     old = checkpoint.read_directions(made)
     assert (set(old.methods), set(old.names)) == ({"jacobian"}, {""})
     assert torch.equal(old.vectors, found.vectors)
+
+
+def test_a_curve_is_kept_with_its_directions_and_a_broken_one_is_not_used(made):
+    found = curved(checkpoint.load(made).latent)
+    checkpoint.write_directions(made, found)
+    again = checkpoint.read_directions(made)
+    assert torch.equal(again.vectors, found.vectors)
+    assert again.curve.state_dict().keys() == found.curve.state_dict().keys()
+    assert all(torch.equal(again.curve.state_dict()[k], v) for k, v in found.curve.state_dict().items())
+    path = made.path / "directions.safetensors"
+    good = path.read_bytes()
+    checkpoint.write_directions(made, again)
+    assert same_bytes(path.read_bytes(), good) == []
+    tensors, metadata = safetensors.torch.load(good), {"weights": made.manifest.weights}
+    size = len(tensors["curve.turn"])
+    bad = {
+        "no turn": {k: v for k, v in tensors.items() if k != "curve.turn"},
+        "no last layer": {k: v for k, v in tensors.items() if not k.startswith("curve.layers.5.2")},
+        "a number more": {**tensors, "curve.turn": torch.eye(size + 1)},
+        "of another latent": tensors | {f"curve.{k}": v for k, v in curved((size + 1,)).curve.state_dict().items()},
+        "of a single number": {**tensors, "curve.turn": torch.eye(1)},
+        "immense": {**tensors, "curve.layers.0.0.weight": torch.zeros(1 << 20, size // 2)},
+        "flat": {**tensors, "curve.turn": torch.tensor(1.0)},
+        "not finite": {**tensors, "curve.turn": tensors["curve.turn"] / 0},
+    }
+    for name, changed in bad.items():
+        path.write_bytes(safetensors.torch.save(changed, metadata))
+        assert checkpoint.read_directions(made) is None, name
 
 
 # The shelf, and names

@@ -122,7 +122,7 @@ def test_directions_are_found_anew(made, engine, method):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"method": "magic"}, "'magic' is not one of stored, best, labels, measured, pca, closed, jacobian"),
+        ({"method": "magic"}, "'magic' is not one of stored, best, labels, measured, pca, closed, jacobian, curved"),
         ({"count": 0}, "count: 0"),
         ({"count": 41}, "count: 41"),
         ({"between": ("0", "1")}, "goes with the directions `labels`"),

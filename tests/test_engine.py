@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from toys import FAMILIES, tiny, wait_for
+from toys import FAMILIES, curved, tiny, wait_for
 
 from aigc_demo import checkpoint, engine as engines, latent, model, trainer
 from aigc_demo.config import ConfigError
@@ -77,6 +77,27 @@ def test_sliders_move_along_the_directions_and_numbers_set_the_latent(made, name
     assert near(drawn.item, expected)
     (plain,) = engine.draw([Request(name, seed=1, label=4)])
     assert not near(plain.item, drawn.item)
+
+
+def test_sliders_follow_a_curve_where_the_checkpoint_has_one(made, name):
+    straight = Engine().warm(name)
+    plain = Engine().draw([Request(name, seed=1, label=4)])[0]
+    found = curved(straight.model.latent)
+    checkpoint.write_directions(made, found)
+    engine = Engine()
+    warm = engine.warm(name)
+    checkpoint.write_directions(made, replace(found, curve=None))
+    assert len({straight.ways, warm.ways, Engine().warm(name).ways}) == 3, "amounts along a curve are others"
+    z = model.draw_latents(warm.model.latent, 1, [0])
+    amounts = (2.0, 0.0, -1.5)
+    far = found.curve.moved(z, 2.0 * found.vectors[:1] - 1.5 * found.vectors[2:3])
+    assert not torch.allclose(far, z + 2.0 * found.vectors[0] - 1.5 * found.vectors[2], atol=0.1)
+    torch.testing.assert_close(engine.points([Request(name, seed=1, sliders=amounts)]), far, atol=1e-5, rtol=0)
+    asked = [Request(name, seed=1, label=4, sliders=s) for s in ((), (0.0, 0.0), amounts)]
+    first, second, moved = engine.draw(asked)
+    assert near(first.item, plain.item)
+    assert near(second.item, plain.item)
+    assert not near(moved.item, plain.item)
 
 
 def test_a_place_of_the_lattice_is_a_latent_and_any_latent_can_be_pinned(made, name):

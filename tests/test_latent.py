@@ -5,10 +5,11 @@ from typing import ClassVar
 import pytest
 import torch
 from torch import nn
+from toys import curved
 
 from aigc_demo import checkpoint, latent
 from aigc_demo.config import Fields
-from aigc_demo.latent import methods, names
+from aigc_demo.latent import curve, methods, names
 from aigc_demo.modalities.image import Modality as Image
 
 
@@ -190,7 +191,7 @@ def test_a_conditional_model_shows_its_own_classes(all_made):
     [
         ("labels", "labels: there is nothing"),
         ("measured", "measured: there is nothing"),
-        ("x", "'x' is not one of best, labels, measured, pca, closed, jacobian"),
+        ("x", "'x' is not one of best, labels, measured, pca, closed, jacobian, curved"),
     ],
 )
 def test_a_method_that_cannot_be_used_is_refused_in_a_sentence(method, says):
@@ -232,6 +233,72 @@ def test_moving_goes_along_the_directions_by_the_amounts():
     moved = latent.moved(latents, found, amounts)
     torch.testing.assert_close(moved[0], latents[0] + 2 * found[1])
     torch.testing.assert_close(moved[1], latents[1] - found[0] + 0.5 * found[4])
+
+
+class Winding(Painter):
+    """A painter to whom how far right, and how far up, is a number of z plus the square of another."""
+
+    def sample(self, latents, sampling, condition=None, on_step=None):
+        z = latents @ self.weight.T
+        bent = torch.stack([z[:, 0] + z[:, 3].square() - 1, z[:, 1] - z[:, 4].square() + 1, z[:, 2], z[:, 3], z[:, 4], z[:, 5]], 1)
+        return super().sample(bent @ self.weight, sampling, condition)
+
+
+def test_along_a_curve_what_is_measured_runs_straight(monkeypatch):
+    monkeypatch.setattr(curve, "STEPS", 500)
+    painter = Winding(rotation())
+    found = latent.directions(painter, "curved", three)
+    assert found.curve is not None
+    ways = {name: k for k, name in enumerate(found.names) if found.methods[k] == "curved"}
+    assert {"left-right", "up-down"} <= set(ways), found.names
+    straight = latent.directions(painter, "measured", three)
+    z = torch.randn(500, 6, generator=torch.Generator().manual_seed(1))
+    told = three(painter.sample(z, None))
+
+    def follows(places, vectors, k, name):
+        return torch.corrcoef(torch.stack([places @ vectors[k], told[name]]))[0, 1]
+
+    for name in ("left-right", "up-down"):
+        assert follows(z, straight.vectors, straight.names.index(name), name) < 0.8
+        assert follows(found.curve(z)[0], found.vectors, ways[name], name) > 0.95
+    amounts = torch.zeros(500, len(found))
+    amounts[:, ways["left-right"]] = 1
+    after = three(painter.sample(latent.moved(z, found.vectors, amounts, found.curve), None))
+    change = {name: (after[name] - told[name]) / told[name].std() for name in told}
+    assert change["left-right"].mean() > 0.7
+    assert change["left-right"].std() < 0.5 * change["left-right"].mean(), "as far wherever it starts"
+    assert change["up-down"].abs().mean() < 0.25 * change["left-right"].mean(), "and the other stays"
+    again = latent.directions(painter, "curved", three)
+    assert torch.equal(again.vectors, found.vectors)
+    assert all(torch.equal(a, b) for a, b in zip(again.curve.parameters(), found.curve.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("shape", [(2,), (10,), (100,), (1, 20, 20)])
+def test_a_curve_is_a_bijection_whose_volume_is_known_and_that_leaves_what_is_not_moved(shape):
+    found = curved(shape)
+    size = len(found.curve.turn)
+    c = torch.randn(3, size, generator=torch.Generator().manual_seed(2))
+    u, stretched = found.curve(c)
+    assert (u - c).abs().max() > 0.3
+    torch.testing.assert_close(found.curve.inverse(u), c, atol=1e-4, rtol=1e-4)
+    for one, log_det in zip(c, stretched, strict=True):
+        jacobian = torch.autograd.functional.jacobian(lambda c: found.curve(c[None])[0][0], one)
+        torch.testing.assert_close(jacobian.double().slogdet()[1].float(), log_det, atol=1e-3, rtol=1e-3)
+    z, amounts = torch.randn(3, *shape), torch.tensor([[0.0], [2.0], [-1.0]])
+    moved = latent.moved(z, found.vectors[:1], amounts, found.curve)
+    assert torch.equal(moved[0], z[0])
+    along = methods.axes(shape).flatten(1)
+    before, after = (found.curve(v.flatten(1) @ along.T)[0] for v in (z, moved))
+    torch.testing.assert_close(after - before, amounts * torch.eye(size)[:1], atol=1e-4, rtol=0)
+    rest = torch.eye(along.shape[1]) - along.T @ along
+    torch.testing.assert_close(moved.flatten(1) @ rest, z.flatten(1) @ rest, atol=1e-4, rtol=0)
+
+
+def test_where_nothing_can_be_read_no_curve_is_fitted():
+    with pytest.raises(latent.DirectionsError, match="curved: there is nothing"):
+        latent.directions(Painter(rotation()), "curved")
+    with pytest.raises(latent.DirectionsError, match="curved: no direction was found"):
+        latent.directions(Linear(torch.zeros(30, 8)), "curved", Image.measures)
 
 
 def pair(shape, seed=0):

@@ -17,7 +17,7 @@ import pytest
 import torch
 from axe_playwright_python.base import AXE_FILE_PATH
 from PIL import Image
-from toys import finished, tiny
+from toys import curved, finished, tiny
 
 from aigc_demo import checkpoint, config, engine, model
 from aigc_demo.modalities.image import Modality
@@ -212,6 +212,8 @@ def exported(toys_home, ort, tmp_path_factory):
             (own / "config.json").write_text(json.dumps(stored))
             (own / "README.md").write_text(f"---\ntitle: x\n---\n{CARD}")
         c = checkpoint.read(own)
+        if name != "tiny-vae":  # sliders that follow a curve, of numbers and of low waves
+            checkpoint.write_directions(c, curved(checkpoint.load(c).latent))
         static_page.write(folder / name, static_page.make(engine.Engine(), c, ort))
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder / name)))
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -7,7 +7,8 @@ import time
 import safetensors.torch
 import torch
 
-from aigc_demo import checkpoint, model, trainer
+from aigc_demo import checkpoint, latent, model, trainer
+from aigc_demo.latent import methods
 
 TOLD = tuple(f for f in model.families() if model.family(f).reads)  # in words what to draw, not by a class
 FAMILIES = tuple(f for f in model.families() if "image" in model.family(f).modalities and f not in TOLD)  # most of the page is for these
@@ -27,6 +28,18 @@ def finished(run, folder):
     for _ in trainer.record(run, folder):
         pass
     return checkpoint.read(folder / "checkpoint")
+
+
+def curved(shape, seed=0):
+    """A curve of latents (*shape) that bends them well, and directions (4, *shape) along it: nothing that was learnt."""
+    rng = torch.Generator().manual_seed(seed)
+    along = methods.axes(shape)
+    curve = latent.Curve(len(along))
+    curve.begin(rng)
+    for layer in curve.layers:
+        torch.nn.init.normal_(layer[-1].weight, 0, 0.1, generator=rng)
+    curve.turn.copy_(torch.linalg.qr(torch.randn(len(along), len(along), generator=rng))[0])
+    return latent.Directions(along[:4], torch.ones(4), ("curved",) * 4, ("",) * 4, curve.requires_grad_(False))
 
 
 def same_bytes(a, b):

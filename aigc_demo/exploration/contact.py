@@ -40,7 +40,7 @@ def directions(engine: Engine, checkpoint: Checkpoint, method: str = STORED, cou
         raise ConfigError("between: takes two names, and goes with the directions `labels`")
     if method == STORED:
         warm = engine.warm(checkpoint)
-        return Directions(warm.directions[:count].cpu(), warm.effects[:count], warm.methods[:count], warm.names[:count])
+        return Directions(warm.directions[:count].cpu(), warm.effects[:count], warm.methods[:count], warm.names[:count], warm.curve)
     model, seed = load(checkpoint, engine.device), checkpoint.manifest.run.seed  # its own: the search hooks into layers, while others draw
     known = None
     if method == "labels":
@@ -80,9 +80,10 @@ def sheet(
     asked = [Request(checkpoint.name, seed, label=y) for seed, y in zip(seeds, labels, strict=True)]
     points = engine.points(asked, checkpoint)
     single = len(seeds) == 1
-    moves = [amount * way for way in found.vectors for amount in (AMOUNTS if single else ENDS)]
-    moves = moves if single else [torch.zeros_like(points[0]), *moves]
-    samples = engine.draw([r.pinned(z + move) for r, z in zip(asked, points, strict=True) for move in moves], name=checkpoint)
+    moves = torch.kron(torch.eye(len(found)), torch.tensor(AMOUNTS if single else ENDS)[:, None])  # (columns, directions)
+    moves = moves if single else torch.cat([torch.zeros(1, len(found)), moves])
+    ends = [latent.moved(z.expand(len(moves), *z.shape), found.vectors, moves, found.curve) for z in points]
+    samples = engine.draw([r.pinned(z) for r, places in zip(asked, ends, strict=True) for z in places], name=checkpoint)
     pictures = [Image.fromarray(checkpoint.modality.sheet(s.item[None], 1)) for s in samples]
     ways, words = told(found), [classes[y] if classes else "" for y in labels]
     if single:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..model import Model
-from .methods import Look, Measures, closed, jacobian, look, pca, steered
+from .curve import Bent, Curve, fit
+from .methods import Look, Measures, Reading, closed, jacobian, look, pca, steered
 from .names import Word, words
 from .truth import DirectionsError, Known, reader
 
 UNSUPERVISED = {"pca": pca, "closed": closed, "jacobian": jacobian}
 SUPERVISED = ("labels", "measured")  # by what is known of the data, by what can be read off a picture
-METHODS = ("best", *SUPERVISED, *UNSUPERVISED)
+CURVED = "curved"  # by what can be read off a picture, along a curve
+METHODS = ("best", *SUPERVISED, *UNSUPERVISED, CURVED)
 FAINT = 0.1  # of the strongest direction's effect: what does less is no slider
 LEFT = 0.3  # of a direction's length: what must be left of it once it leaves alone what others do
 SAME = 0.5  # of a direction's squared effect: what others may do as well before it is left out
@@ -25,12 +28,14 @@ class Directions:
     """The sliders of a checkpoint, of the largest effect first.
 
     `vectors` (K, *latent) are of length one, `effects` (K,) the root mean square change of x a unit; `methods` says how each was found,
-    and `names` what it changes: the key of a word that the page translates, a text as it is, or "" where nothing was found to say."""
+    and `names` what it changes: the key of a word that the page translates, a text as it is, or "" where nothing was found to say. With a
+    `curve` they are straight in its coordinates."""
 
     vectors: Tensor
     effects: Tensor
     methods: tuple[str, ...]
     names: tuple[str, ...]
+    curve: Curve | None = None
 
     def __len__(self) -> int:
         return len(self.effects)
@@ -49,7 +54,9 @@ def directions(
     `measures` (a modality's) says what can be read off x: by it "measured" finds directions, and those of every method get their names.
     `known` is what "labels" learns from. "best" takes what "labels" found, where `known` is given, and "measured", as far as each does what
     it is named after; then the strongest of the other methods, turned so that they leave that alone; each time without what is done
-    already. A model that is not smooth has none. Raises DirectionsError for a method that is not there, or that finds nothing."""
+    already. "curved" bends the space until what "measured" found runs straight, each a number of its own, and adds the strongest of the
+    other methods there (seconds to half a minute). A model that is not smooth has none. Raises DirectionsError for a method that is not
+    there, or that finds nothing."""
     if method not in METHODS:
         raise DirectionsError(f"directions: {method!r} is not one of {', '.join(METHODS)}")
     if not model.smooth:
@@ -57,11 +64,16 @@ def directions(
     read: dict[str, Measures] = {} if measures is None else {"measured": measures}
     if known is not None and method in ("labels", "best") and (follow := reader(model, known)):
         read["labels"] = follow
-    if method in SUPERVISED and method not in read:
+    if (method in SUPERVISED and method not in read) or (method == CURVED and measures is None):
         raise DirectionsError(f"{method}: there is nothing about what this model makes that can be read off it and followed")
-    seen = look(model, read, seed)
-    kept = _merged(seen, [f for name in SUPERVISED if name in read and method in (name, "best") for f in _confirmed(seen, name)], count)
-    if method == "best":
+    seen, curve = look(model, read, seed), None
+    kept = _merged(seen, [f for n in SUPERVISED if n in read and method in (n, "best", CURVED) for f in _confirmed(seen, n)], count)
+    if method == CURVED and kept and len(seen.axes) > 1:
+        names = [f.name for f in kept]
+        curve = fit(model, measures, names, seed)
+        seen = look(Bent(model, curve), read, seed)
+        kept = _straightened(seen, names)
+    if method == "best" or curve is not None:
         kept = _merged(seen, kept + _rest(seen, kept, count), count)
     if method in UNSUPERVISED or (method == "best" and not kept):  # of a model that always makes the same nothing is kept
         plain = method if method in UNSUPERVISED else "jacobian"
@@ -74,6 +86,7 @@ def directions(
         torch.tensor([f.effect for f in kept]),
         tuple(f.method for f in kept),
         tuple(f.name for f in kept),
+        curve,
     )
 
 
@@ -98,11 +111,17 @@ def _confirmed(seen: Look, method: str) -> list[_Found]:
     return sorted(found, key=lambda f: -f.effect)
 
 
+def _straightened(seen: Look, names: Sequence[str]) -> list[_Found]:
+    """The numbers of a curve's coordinates that were fitted to what is named, each with its name where it does that on samples held out."""
+    vectors, measured = torch.eye(len(seen.effect), dtype=torch.float64)[: len(names)], seen.readings["measured"]
+    said = zip(vectors, names, words(seen, measured, vectors), strict=True)
+    return [_Found(v, _effect(seen, v), CURVED, n * (w.measure == measured.names.index(n) and w.sign > 0)) for v, n, w in said]
+
+
 def _rest(seen: Look, kept: list[_Found], count: int) -> list[_Found]:
     """Directions of the other methods, the strongest first, that leave alone what those of `kept` are named after: square to the slopes
-    of these measures."""
-    readings = [(seen.readings[f.method], f.name) for f in kept]
-    slopes = [reading.slopes[:, reading.names.index(name)] for reading, name in readings]
+    of these measures, which in a curve's coordinates are the vectors themselves."""
+    slopes = [f.vector if f.method == CURVED else _slope(seen.readings[f.method], f.name) for f in kept]
     flat = torch.eye(len(seen.effect), dtype=torch.float64)
     if slopes:
         across = torch.linalg.qr(torch.stack(slopes, 1)).Q
@@ -114,6 +133,10 @@ def _rest(seen: Look, kept: list[_Found], count: int) -> list[_Found]:
             if vector.norm() > LEFT:
                 found.append(_Found(vector / vector.norm(), _effect(seen, vector / vector.norm()), method))
     return sorted(found, key=lambda f: -f.effect)
+
+
+def _slope(reading: Reading, name: str) -> Tensor:
+    return reading.slopes[:, reading.names.index(name)]
 
 
 def _merged(seen: Look, found: list[_Found], count: int) -> list[_Found]:

@@ -9,11 +9,14 @@ import torch
 from torch import Tensor
 
 from ..model import generator
+from .curve import Curve
 
 
-def moved(latents: Tensor, directions: Tensor, amounts: Tensor) -> Tensor:
-    """Latents (N, *latent) moved along directions (K, *latent) by amounts (N, K), in standard deviations."""
-    return latents + torch.einsum("nk,k...->n...", amounts, directions)
+def moved(latents: Tensor, directions: Tensor, amounts: Tensor, curve: Curve | None = None) -> Tensor:
+    """Latents (N, *latent) moved along directions (K, *latent) by amounts (N, K), in standard deviations; with a curve, along lines that
+    are straight in its coordinates."""
+    moves = torch.einsum("nk,k...->n...", amounts, directions)
+    return latents + moves if curve is None else curve.moved(latents, moves)
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:

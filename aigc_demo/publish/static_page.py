@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import gzip
@@ -12,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 from .. import checkpoint as checkpoints, files as places
 from ..checkpoint import Checkpoint
 from ..engine import REACH, Engine, Request
@@ -21,7 +24,7 @@ from .graph import ExportError
 
 ASSETS = Path(__file__).parent / "page"
 PAGE = "page.json"
-COPIED = ("index.html", "app.js", "draw.js", "file.js", "style.css")
+COPIED = ("index.html", "app.js", "curve.js", "draw.js", "file.js", "style.css")
 SEED = 7  # what the page opens with
 LARGEST_CARD = 1 << 18  # bytes
 
@@ -58,6 +61,7 @@ def make(engine: Engine, found: Checkpoint, folder: Path | None = None, names: M
         "classes": found.manifest.classes if warm.model.classes else [],
         "settings": [{"name": s.name, "help": s.help, "default": s.default, "low": s.low, "high": s.high} for s in made.settings],
         "directions": [[float(f"{v:.8g}") for v in d] for d in warm.directions.flatten(1).tolist()],
+        "curve": warm.curve and _packed(warm.curve.told(warm.model.latent)),
         "names": [(names or {}).get(k, own) for k, own in enumerate(warm.names)],
         "ways": warm.ways,
         "reach": REACH,
@@ -80,6 +84,15 @@ def make(engine: Engine, found: Checkpoint, folder: Path | None = None, names: M
     with contextlib.suppress(OSError, label.LabelError):  # a checkpoint need not have samples
         made_files[checkpoints.SAMPLES] = label.put((found.path / checkpoints.SAMPLES).read_bytes(), label.xmp({"digest": found.digest}))
     return Page(made_files, made.difference)
+
+
+def _packed(value: Any) -> Any:
+    """What the page reads: tensors as their little-endian float32 in base64, row by row."""
+    if isinstance(value, dict | list):
+        return {k: _packed(v) for k, v in value.items()} if isinstance(value, dict) else [_packed(v) for v in value]
+    if isinstance(value, Tensor):
+        return base64.b64encode(value.float().cpu().contiguous().numpy().astype("<f4").tobytes()).decode()
+    return value
 
 
 def check(folder: Path) -> None:

@@ -31,7 +31,7 @@ def endpoints(engine: Engine, gpu: Callable | None = None) -> None:
 
         Args:
             checkpoint: its name, as explore_list gives it.
-            method: stored (its sliders), or found anew: best, labels, measured, pca, closed, jacobian.
+            method: stored (its sliders), or found anew: best, labels, measured, pca, closed, jacobian, curved.
             between: with labels, two names with a comma between: the direction from the first to the second.
         """
         return widgets.told(directions, checkpoint, method, between)
@@ -41,7 +41,7 @@ def endpoints(engine: Engine, gpu: Callable | None = None) -> None:
 
         Args:
             checkpoint: its name.
-            method: stored (its sliders), or found anew: best, labels, measured, pca, closed, jacobian.
+            method: stored (its sliders), or found anew: best, labels, measured, pca, closed, jacobian, curved.
             seed: the first seed.
             seeds: how many, at most 40.
             label: the class's number, or -1 for all in turn.

@@ -1,5 +1,6 @@
 // The page: state in, picture out, all in the visitor's browser. One picture is drawn a frame; what was asked meanwhile is replaced by the
 // newest. Every text goes through textContent: nothing that a checkpoint or an address says becomes markup.
+import { bent } from './curve.js';
 import { latent } from './draw.js';
 import { png, text, xmp } from './file.js';
 
@@ -99,10 +100,12 @@ function drawn(seed, index) {
   return latents.get(at);
 }
 
+const along = page.curve ? bent(page.curve) : (z, move) => z.map((v, i) => v + move[i]);
+
 function moved({ seed, index, sliders }) {
-  const z = Float32Array.from(drawn(seed, index));
-  sliders.forEach((amount, k) => { if (amount) page.directions[k].forEach((v, i) => { z[i] += amount * v; }); });
-  return z;
+  const z = drawn(seed, index), move = new Float32Array(z.length);
+  sliders.forEach((amount, k) => { if (amount) page.directions[k].forEach((v, i) => { move[i] += amount * v; }); });
+  return sliders.some((amount) => amount) ? along(z, move) : Float32Array.from(z);
 }
 
 /** One picture; the runtime takes one at a time. */
