@@ -629,7 +629,11 @@ def finish(trainer: Trainer, folder: Path) -> checkpoint.Checkpoint:
         extra[checkpoint.TRACE] = safetensors.torch.save(trace)
     made = _checkpoint(trainer, folder, folder / "checkpoint", trainer.run, terms, extra)
     with trainer.averaged() as model:
-        found = latent.directions(model, "best", trainer.modality.measures, known(trainer), trainer.run.seed)
+        measures, own, seed = trainer.modality.measures, known(trainer), trainer.run.seed
+        try:
+            found = latent.directions(model, trainer.run.train.sliders, measures, own, seed)
+        except latent.DirectionsError:  # nothing that could run straight can be read off what it makes
+            found = latent.directions(model, "best", measures, own, seed)
         checkpoint.write_directions(made, found)
     return made
 

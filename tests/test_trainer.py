@@ -18,10 +18,11 @@ import pytest
 import safetensors.torch
 import torch
 from PIL import Image
-from toys import FAMILIES, same_bytes, tiny
+from toys import FAMILIES, finished, same_bytes, tiny
 
 from aigc_demo import checkpoint, data, files, history, model, trainer
 from aigc_demo.config import ConfigError
+from aigc_demo.latent import curve
 from aigc_demo.model import Batch
 from aigc_demo.trainer import Trainer, TrainingError, record, train
 
@@ -591,6 +592,18 @@ def test_a_run_writes_its_log_its_samples_its_state_and_its_checkpoint(family, t
     assert made.manifest.training.steps == 6
     assert made.manifest.training.terms == {k: v for line in lines for k, v in line["terms"].items()}
     assert checkpoint.read_directions(made).vectors.shape[1:] == checkpoint.load(made).latent
+
+
+def test_a_run_ends_with_curved_sliders_where_it_is_asked_to_and_something_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(curve, "STEPS", 20)
+    changes = {"data.source": "shapes", "data.limit": 500, "model.conditional": False, "train.lr": 1e-2, "train.sliders": "curved"}
+    found = checkpoint.read_directions(finished(tiny("vae:tiny", 500, changes), tmp_path / "seen"))
+    assert "curved" in found.methods
+    assert found.curve is not None
+    unread = tiny("vae:points", 4, {"data.source": "moons", "data.size": 0, "train.sliders": "curved"})
+    nothing = checkpoint.read_directions(finished(unread, tmp_path / "points"))
+    assert len(nothing) == 2
+    assert nothing.curve is None
 
 
 # Several processes
