@@ -412,6 +412,11 @@ def test_a_link_brings_back_the_picture(visit, site):
     assert sliders(guest) == [0.0, 1.25, 0.0, 0.0]
     assert guest.locator(".pad:not(.writer) .line").inner_text() == ""
 
+    plain = visit("?model=tiny-vae&seed=12&index=4")  # of no class: its index's, in turn
+    right(site, plain, seed=12, index=4, label=None)
+    assert plain.locator(".chips [aria-pressed=true]").all_inner_texts() == ["4"]
+    assert plain.locator("canvas.hero").get_attribute("aria-label").endswith(", 4")
+
     other = visit(query.replace("hash=", "hash=0"))
     other.wait_for_function("() => document.querySelector('.line')?.textContent.startsWith('The link was made with another tiny-vae')")
     assert not differ(there, drawn(other, seed=12))

@@ -114,8 +114,9 @@ def _confirmed(seen: Look, method: str) -> list[_Found]:
 def _straightened(seen: Look, names: Sequence[str]) -> list[_Found]:
     """The numbers of a curve's coordinates that were fitted to what is named, each with its name where it does that on samples held out."""
     vectors, measured = torch.eye(len(seen.effect), dtype=torch.float64)[: len(names)], seen.readings["measured"]
-    said = zip(vectors, names, words(seen, measured, vectors), strict=True)
-    return [_Found(v, _effect(seen, v), CURVED, n * (w.measure == measured.names.index(n) and w.sign > 0)) for v, n, w in said]
+    said = words(seen, measured, vectors)
+    does = [w.measure == measured.names.index(name) and w.sign > 0 for w, name in zip(said, names, strict=True)]
+    return [_Found(v, _effect(seen, v), CURVED, name if so else "") for v, name, so in zip(vectors, names, does, strict=True)]
 
 
 def _rest(seen: Look, kept: list[_Found], count: int) -> list[_Found]:

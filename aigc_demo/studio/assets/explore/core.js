@@ -83,6 +83,9 @@ async function open(name, wanted) {
   } catch { complain(say('lost')); return false; } finally { pad.classList.remove('busy'); }
 }
 
+/** The number of the class that a state is drawn in: without one of its own it is its index's, in turn; null where no class is chosen. */
+const classOf = (of) => of.label ?? (about.classes.length ? of.index % about.classes.length : null);
+
 function put(next) {
   state = { seed: 7, index: 0, numbers: {}, label: null, sampling: {}, place: null, ...next, checkpoint: about.name, session };
   state.sliders = about.effects.map((_, k) => next.sliders?.[k] ?? 0);

@@ -30,6 +30,6 @@ function show(picture, of) {
   shown = of;
   pad.dataset.drawn = JSON.stringify(of);
   pad.dataset.count = 1 + Number(pad.dataset.count);
-  const name = of.label == null ? '' : `, ${about.classes[of.label]}`;
+  const drawn = classOf(of), name = drawn === null ? '' : `, ${about.classes[drawn]}`;
   hero.setAttribute('aria-label', say('picture', { name: about.name, seed: of.seed }) + name);
 }

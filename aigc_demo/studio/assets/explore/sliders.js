@@ -172,7 +172,7 @@ function build() {
   $('.classes').hidden = about.classes.length === 0;
   $('.chips').replaceChildren(...about.classes.map((name, k) => {
     const chip = make('button', { type: 'button', textContent: name });
-    chip.setAttribute('aria-pressed', state.label === k);
+    chip.setAttribute('aria-pressed', classOf(state) === k);
     chip.addEventListener('click', () => {
       state.label = k;
       [...$('.chips').children].forEach((c, i) => c.setAttribute('aria-pressed', i === k));
