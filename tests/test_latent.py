@@ -245,7 +245,8 @@ class Winding(Painter):
 
 
 def test_along_a_curve_what_is_measured_runs_straight(monkeypatch):
-    monkeypatch.setattr(curve, "STEPS", 500)
+    monkeypatch.setattr(curve, "STEPS", 300)
+    monkeypatch.setattr(curve, "SAMPLES", 2500)
     painter = Winding(rotation())
     found = latent.directions(painter, "curved", three)
     assert found.curve is not None
