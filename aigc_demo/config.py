@@ -82,7 +82,7 @@ class Train(Fields):
     rewind_mb: float = Field(256, ge=0, le=1_000_000, description="megabytes of earlier states kept to rewind the run to; 0 keeps none")
     save_seconds: float = Field(30, ge=0, le=3600, description="seconds between two saves of the resumable state")
     tracker: Literal["none", "tensorboard", "wandb", "trackio"] = Field("none", description="where its terms go besides its own log")
-    sliders: Literal["best", "curved"] = Field("best", description="curved bends them until each changes one thing, in seconds")
+    sliders: Literal["best", "curved"] = Field("best", description="curved bends them until each changes one thing; takes longer")
     weights: Literal["float32", "float16"] = Field("float32", description="how the checkpoint stores its weights")
 
 

@@ -8,7 +8,8 @@ reads the 5,000 shapes of the test part, whose factors are known; a GAN draws 5,
 learnt to from drawn shapes (how rightly it reads the test part is told). Scored are the latent's own numbers ("raw axes"), and the amounts
 along directions that explain the same latents best (least squares), along "curved" ones in the coordinates of their curve. No direction was
 fitted on these pictures, and none but those by labels to what is known of any: the others go by what the program reads off the model's own
-samples (measures of a picture, such as how warm its shape's colour is; none is a factor by itself but x and y). Those by labels, where
+samples (measures of a picture, such as how warm its shape's colour is; some are near a factor: its middle is x and y, its size goes with
+radius). Those by labels, where
 there is an encoder, learn the factors from 2,000 of the train part, a named factor as the number that its classes have on their leading
 linear discriminant.
 

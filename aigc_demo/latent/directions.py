@@ -55,7 +55,7 @@ def directions(
     `known` is what "labels" learns from. "best" takes what "labels" found, where `known` is given, and "measured", as far as each does what
     it is named after; then the strongest of the other methods, turned so that they leave that alone; each time without what is done
     already. "curved" bends the space until what "measured" found runs straight, each a number of its own, and adds the strongest of the
-    other methods there (seconds to half a minute). A model that is not smooth has none. Raises DirectionsError for a method that is not
+    other methods there (14 s to minutes). A model that is not smooth has none. Raises DirectionsError for a method that is not
     there, or that finds nothing."""
     if method not in METHODS:
         raise DirectionsError(f"directions: {method!r} is not one of {', '.join(METHODS)}")

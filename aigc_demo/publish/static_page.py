@@ -61,7 +61,7 @@ def make(engine: Engine, found: Checkpoint, folder: Path | None = None, names: M
         "classes": found.manifest.classes if warm.model.classes else [],
         "settings": [{"name": s.name, "help": s.help, "default": s.default, "low": s.low, "high": s.high} for s in made.settings],
         "directions": [[float(f"{v:.8g}") for v in d] for d in warm.directions.flatten(1).tolist()],
-        "curve": warm.curve and _packed(warm.curve.told(warm.model.latent)),
+        "curve": warm.curve and warm.curve.told(warm.model.latent),
         "names": [(names or {}).get(k, own) for k, own in enumerate(warm.names)],
         "ways": warm.ways,
         "reach": REACH,
@@ -73,7 +73,7 @@ def make(engine: Engine, found: Checkpoint, folder: Path | None = None, names: M
         "words": json.loads((ASSETS / "words.json").read_text("utf-8")),
     }
     made_files = {f: (ASSETS / f).read_bytes() for f in COPIED} | {
-        PAGE: json.dumps(page, ensure_ascii=False, allow_nan=False).encode(),
+        PAGE: json.dumps(page, ensure_ascii=False, allow_nan=False, default=_packed).encode(),
         "model.onnx": made.data,
         "poster.png": engine.file(first),
         "runtime.mjs": parts[runtime.SCRIPT],
@@ -86,13 +86,9 @@ def make(engine: Engine, found: Checkpoint, folder: Path | None = None, names: M
     return Page(made_files, made.difference)
 
 
-def _packed(value: Any) -> Any:
-    """What the page reads: tensors as their little-endian float32 in base64, row by row."""
-    if isinstance(value, dict | list):
-        return {k: _packed(v) for k, v in value.items()} if isinstance(value, dict) else [_packed(v) for v in value]
-    if isinstance(value, Tensor):
-        return base64.b64encode(value.float().cpu().contiguous().numpy().astype("<f4").tobytes()).decode()
-    return value
+def _packed(values: Tensor) -> str:
+    """What the page reads of a tensor: little-endian float32 in base64, row by row."""
+    return base64.b64encode(values.float().cpu().contiguous().numpy().astype("<f4").tobytes()).decode()
 
 
 def check(folder: Path) -> None:
