@@ -19,12 +19,14 @@ from .modality import Modality
 
 
 class Batch(NamedTuple):
-    """What one step learns from: x (B, *shape) in the modality's space, labels y (B,) of int64 where the data has them, and where the
-    model reads captions what was `said` of each x, int64 (B, L) as Model.read gives it."""
+    """What one step learns from: x (B, *shape) in the modality's space, labels y (B,) of int64 where the data has them, where the
+    model reads captions what was `said` of each x, int64 (B, L) as Model.read gives it, and in training the `places` (B,) of int64 that
+    the items have in what `prepare` was given."""
 
     x: Tensor
     y: Tensor | None = None
     said: Tensor | None = None
+    places: Tensor | None = None
 
 
 class Model(nn.Module):

@@ -193,8 +193,9 @@ class Trainer:
         run, t = self.run, self.run.train
         items, y = self.batches.at(self.step)
         x = self.modality.encode(items.to(self.device)).contiguous(memory_format=self.layout)
-        said = None if self.said is None else self.said[self.batches.places(self.step)].to(self.device)
-        batch = Batch(x, None if y is None else y.to(self.device), said)
+        places = self.batches.places(self.step)
+        said = None if self.said is None else self.said[places].to(self.device)
+        batch = Batch(x, None if y is None else y.to(self.device), said, places.to(self.device))
         # every draw of a step follows from (seed, step, rank), so a resumed run needs no stored random state
         seed = key(run.seed, "step", self.step, self.rank)
         torch.default_generator.manual_seed(seed)  # dropout; torch.manual_seed would cost 0.2 ms

@@ -51,17 +51,28 @@ def test_counts_are_those_of_the_published_baseline(shakespeare):
     torch.testing.assert_close(-p[:-1].gather(1, held[1:500, None])[:, 0], found.score(held[:500]))
 
 
-@pytest.mark.parametrize("at", range(20, 400, 19))
-def test_a_counted_answer_is_foretold_as_if_it_had_never_been_counted(at):
+@pytest.mark.parametrize("fold", range(ngrams.FOLDS))
+def test_an_answer_is_foretold_as_if_its_stretch_of_the_text_had_not_been_there(fold):
     text = tokens(600)
-    whole = Ngrams(3, 9).count(text)
-    without = whole(text[None, :-1], text[None, 1:])[0, at]
-    fewer = Ngrams(3, 9)
-    gram = (whole.grams == text[at - 2 : at + 2]).all(1)
-    fewer.grams, fewer.counts = whole.grams, whole.counts - gram.int()
-    left = fewer.counts > 0
-    fewer.grams, fewer.counts = fewer.grams[left], fewer.counts[left]
-    torch.testing.assert_close(without, fewer(text[None, :-1])[0, at])
+    whole = Ngrams(3, 9).count(text, folded=True)
+    at = torch.arange(1, 600)
+    there = at // (600 // ngrams.FOLDS) == fold
+    grams, counts = torch.unique(text.unfold(0, 4, 1)[~there[2:]], dim=0, return_counts=True)
+    others = Ngrams(3, 9)
+    others.grams, others.counts = grams, counts
+    found = whole(text[None, :-1], at[None])[0]
+    torch.testing.assert_close(found[there], others(text[None, :-1])[0, there])
+    assert (found[there] - whole(text[None, :-1])[0, there]).abs().max() > 0.1
+
+
+def test_a_large_text_is_left_out_in_fewer_stretches_as_all_answers_of_all_contexts_would_not_fit(monkeypatch):
+    text = tokens(600)
+    assert Ngrams(3, 9).count(text, folded=True).folds.shape[1] == ngrams.FOLDS
+    grams = len(Ngrams(3, 9).count(text).grams)
+    monkeypatch.setattr(ngrams, "ROOM", 5 * 9 * grams)
+    assert Ngrams(3, 9).count(text, folded=True).folds.shape[1] == 4
+    monkeypatch.setattr(ngrams, "ROOM", 1)
+    assert Ngrams(3, 9).count(text, folded=True).folds.shape[1] == 2
 
 
 def test_few_contexts_are_found_by_a_table_as_many_are_by_search(monkeypatch):
@@ -82,6 +93,20 @@ def test_counts_travel_with_the_weights():
     x = tokens(12)[None]
     assert torch.equal(first.logits(x), second.logits(x))
     assert len(second.ngrams.grams)
+
+
+def test_folds_are_those_of_the_text_that_was_counted_here():
+    text = tokens(300)
+    first, second, third = (built({"model.counts": 3}) for _ in range(3))
+    for made in (first, second):
+        made.ngrams.count(text, folded=True)
+    third.ngrams.count(tokens(300, 1), folded=True)
+    for made in (second, third):  # a run that goes on, and one that begins with what another learnt of another text
+        made.load_state_dict(first.state_dict())
+    x, at = text[None, :12], torch.arange(1, 13)[None]
+    assert torch.equal(second.logits(x, at), first.logits(x, at))
+    assert not torch.equal(first.logits(x, at), first.logits(x))
+    assert torch.equal(third.logits(x, at), first.logits(x))
 
 
 # The network

@@ -169,7 +169,6 @@ class Model(Promise):
         self.head = None if config.tied else nn.Linear(width, tokens, bias=False)
         self.ngrams = Ngrams(config.counts, tokens) if config.counts else None
         self.trust = nn.Linear(width, 1) if config.counts else None
-        self.counted = False  # the text that it is trained on is among what was counted
         for name, p in self.named_parameters():
             if p.dim() == 2:
                 nn.init.normal_(p, std=p.shape[1] ** -0.5)
@@ -187,13 +186,13 @@ class Model(Promise):
     def prepare(self, items: Tensor) -> None:
         """Counts the text whose windows, one a token, are items (N, context + 1)."""
         if self.ngrams is not None:
-            self.ngrams.count(torch.cat([items[:, 0], items[-1, 1:]]))
-            self.counted = True
+            self.ngrams.count(torch.cat([items[:, 0], items[-1, 1:]]), folded=True)
 
-    def logits(self, x: Tensor, answers: Tensor | None = None) -> Tensor:
-        """Tokens x (B, T) -> logits (B, T, tokens) of the next; with `answers` (B, T) the counts are as if each were not among them."""
+    def logits(self, x: Tensor, at: Tensor | None = None) -> Tensor:
+        """Tokens x (B, T) -> logits (B, T, tokens) of the next; with `at` (B, T), where each of these stands in the text that `prepare`
+        counted, the counts are those of the folds that it is not in."""
         h = self._read(x)
-        return self._foretold(h) if self.ngrams is None else self._foretold(h) + self.trust(h) * self.ngrams(x, answers)
+        return self._foretold(h) if self.ngrams is None else self._foretold(h) + self.trust(h) * self.ngrams(x, at)
 
     def _foretold(self, h: Tensor) -> Tensor:
         """h (..., W) -> logits (..., tokens), without what was counted; tied ones begin small, as those of a head begin as zeros."""
@@ -213,10 +212,11 @@ class Model(Promise):
         return turns(self.config.width // self.config.heads, count, device)
 
     def loss(self, phase: str, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """In nats: "loss" a token, "nats" a character, and of held-out text "counting" a character, that of the counts alone. While it
-        learns, an answer is foretold by the counts without itself."""
+        """In nats: "loss" a token, "nats" a character, and of held-out text "counting" a character, that of the counts alone. Where it is
+        told the places of what it learns from, the counts are those of the text's other folds."""
         x, answers = batch.x[:, :-1].clamp(min=0), batch.x[:, 1:]
-        logits = self.logits(x, answers.clamp(min=0) if self.training and self.counted else None)
+        at = None if batch.places is None else batch.places[:, None] + torch.arange(1, batch.x.shape[1], device=x.device)
+        logits = self.logits(x, at)
         loss = F.cross_entropy(logits.flatten(0, 1).float(), answers.flatten(), ignore_index=self.modality.nothing)
         there = answers >= 0
         characters = (self.characters[answers.clamp(min=0)] * there).sum().clamp(min=1)

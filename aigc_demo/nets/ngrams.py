@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 DISCOUNT = 0.75  # off each count, for what was never seen
 DENSE = 256  # tokens up to which all answers of a context are kept side by side
+FOLDS = 10  # stretches of the text that are left out in turn while a model learns from it
+ROOM = 1 << 28  # numbers that all answers of all contexts may take; fewer folds, 2 at least, where they would take more
 SENTENCE = 1 << 16  # positions that are scored at a time
 TABLE = 1 << 20  # keys up to which the place of each is written down
 NONE, BEYOND = 1 << 60, (1 << 63) - 1  # in the place of a token before the first, so that no context has its key; above any key
@@ -17,7 +19,9 @@ NONE, BEYOND = 1 << 60, (1 << 63) - 1  # in the place of a token before the firs
 class Level(NamedTuple):
     """The grams of one length: `contexts`, sorted keys; `events`, sorted keys of a context and its answer, and how often each was seen;
     for each context the sum and the number of its answers, and where there are few tokens all of these. At the end of the contexts, and
-    of these three, stands one never seen. `table` is the place of each key among the contexts, where there are few keys."""
+    of these three, stands one never seen. `table` is the place of each key among the contexts, where there are few keys.
+
+    Of length 0 there is one context for the whole text, and one for the text without each of its folds: all longer ones grow from these."""
 
     contexts: Tensor
     events: Tensor
@@ -42,18 +46,22 @@ class Ngrams(nn.Module):
         p(w | h) = max(c(h w) - D, 0) / c(h) + D n(h) / c(h) p(w | h'),  n(h) = how many w were seen after h,  h' = h without its oldest,
     where c counts occurrences of the longest, and of a shorter h w how many different tokens stand before it.
 
-    `grams` (M, before + 1) and `counts` (M,) are what was counted: all else follows from them, at the first question."""
+    `grams` (M, before + 1) and `counts` (M,) are what was counted: all else follows from them, at the first question. `folds` (M, K) is how
+    many of them lie in each of K equal stretches of the text, for a model that is trained on the same text: what it is foretold of one
+    stretch by counting the others it can trust as far as on a new text, which no neighbourhood of a single answer would teach it."""
 
     def __init__(self, before: int, vocabulary: int):
         super().__init__()
         self.before, self.vocabulary = before, vocabulary
         self.register_buffer("grams", torch.zeros(0, before + 1, dtype=torch.uint8 if vocabulary <= 256 else torch.int16))
         self.register_buffer("counts", torch.zeros(0, dtype=torch.int32))
+        self.folds = torch.zeros(0, 0, dtype=torch.int32)
+        self.length = 0  # tokens of the text whose folds are known
         self._levels: list[Level] = []
 
     @torch.no_grad()
-    def count(self, tokens: Tensor) -> Ngrams:
-        """Counts a text of tokens (T,), in the place of what was counted before."""
+    def count(self, tokens: Tensor, folded: bool = False) -> Ngrams:
+        """Counts a text of tokens (T,), in the place of what was counted before; `folded`, each of its folds as well."""
         wide = tokens.long().unfold(0, self.before + 1, 1)
         key = torch.zeros(len(wide), dtype=torch.int64)
         for column in wide.T:  # `unique` of rows is slow, and the digits of a whole gram may not fit into one number
@@ -61,14 +69,25 @@ class Ngrams(nn.Module):
         counts = torch.bincount(key)
         first = torch.empty_like(counts).scatter_(0, key, torch.arange(len(key)))
         self.grams, self.counts = wide[first].to(self.grams.dtype), counts.to(torch.int32)
-        self._levels = []
+        folds = max(2, min(FOLDS, ROOM // (len(counts) * self.vocabulary) - 1)) if folded else 0
+        self.folds, self.length, self._levels = self.counts.new_zeros(len(counts), folds), len(tokens), []
+        if folds:
+            fold = self._fold(torch.arange(self.before, len(tokens)))  # of each gram's last token, its answer
+            self.folds.view(-1).scatter_add_(0, key * folds + fold, torch.ones_like(fold, dtype=torch.int32))
         return self
+
+    def _fold(self, at: Tensor) -> Tensor:
+        """Which fold of the text each place `at` of it is in."""
+        return at * self.folds.shape[1] // self.length
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         """How many grams there are is known only where they lie."""
         for name in ("grams", "counts"):
             if (kept := state.get(prefix + name)) is not None and kept.dim() == getattr(self, name).dim():
-                setattr(self, name, torch.empty_like(kept, device=getattr(self, name).device))
+                known = getattr(self, name)
+                if len(self.folds) and not (known.shape == kept.shape and torch.equal(known, kept.to(known))):  # of another text
+                    self.folds = self.folds.new_zeros(0, 0)
+                setattr(self, name, torch.empty_like(kept, device=known.device))
         self._levels = []
         super()._load_from_state_dict(state, prefix, *rest)
 
@@ -76,13 +95,17 @@ class Ngrams(nn.Module):
     def levels(self) -> list[Level]:
         """The tables of each length of context, from none to `before`."""
         if not self._levels:
-            grams, v = self.grams.long().clamp(0, self.vocabulary - 1), self.vocabulary
-            word, keys, places = grams[:, -1], [torch.zeros(1, dtype=torch.int64, device=grams.device)], [torch.zeros_like(grams[:, 0])]
+            grams, counts, v = self.grams.long().clamp(0, self.vocabulary - 1), self.counts.long().clamp(min=1)[:, None], self.vocabulary
+            if self.folds.numel():  # of the whole, and of the whole without each fold
+                counts = torch.cat([counts, counts - self.folds.to(counts.device)], 1)
+            root, gram = counts.T.nonzero().T
+            grams, counts, word = grams[gram], counts[gram, root], grams[gram, -1]
+            keys, places = [torch.arange(self.folds.shape[1] + 1, device=grams.device)], [root]
             for back in range(self.before):
                 found, place = torch.unique(places[-1] * v + grams[:, -2 - back], return_inverse=True)
                 keys.append(found)
                 places.append(place)
-            events, counts = places[-1] * v + word, self.counts.long().clamp(min=1)
+            events = places[-1] * v + word
             order = events.argsort()
             events, counts = events[order], counts[order]
             levels, beyond = [], torch.full((1,), BEYOND, device=grams.device)
@@ -109,10 +132,10 @@ class Ngrams(nn.Module):
             self._levels = levels
         return self._levels
 
-    def _places(self, tokens: Tensor) -> list[Tensor]:
+    def _places(self, tokens: Tensor, root: Tensor | None = None) -> list[Tensor]:
         """For each level, which context stands before the answer to each of tokens (B, T), itself the last of it; the last one, never seen,
-        where there is none."""
-        place = torch.zeros_like(tokens)
+        where there is none. `root` (B, T) is that of no tokens: 0, which is the whole text, without it."""
+        place = torch.zeros_like(tokens) if root is None else root
         places = [place]
         for back, level in enumerate(self.levels[1:]):
             place = level.place(torch.nn.functional.pad(tokens, (back, 0), value=NONE)[:, : tokens.shape[1]], place, self.vocabulary)
@@ -136,30 +159,16 @@ class Ngrams(nn.Module):
         return p.log()
 
     @torch.no_grad()
-    def forward(self, tokens: Tensor, without: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, at: Tensor | None = None) -> Tensor:
         """Tokens (B, T) -> log p (B, T, vocabulary) of what follows each; all alike before anything was counted.
 
-        With the true answers `without` (B, T) each is foretold as if it had never been counted: so a model that is trained on the same
-        text can trust the counts as far as on a new one."""
-        if not len(self.grams):
-            return torch.full((*tokens.shape, self.vocabulary), 1 / self.vocabulary, device=tokens.device).log()
+        With `at` (B, T), where in the text that was counted by folds each answer stands, it is foretold as if its fold were missing."""
         p = torch.full((*tokens.shape, 1), 1 / self.vocabulary, device=tokens.device)
-        leaving = []
-        if without is not None:
-            answers, left = without[..., None], torch.ones_like(without)
-        found = [(level.rows[at], level.total[at], level.kinds[at]) for level, at in zip(self.levels, self._places(tokens), strict=True)]
-        for counts, _, _ in reversed(found) if without is not None else ():
-            own = counts.gather(2, answers)[..., 0]
-            left = left * (own > 0)  # an answer whose context is not known was counted nowhere
-            leaving.insert(0, (left, gone := left * (own == 1)))
-            left = torch.where(own > 0, gone, torch.ones_like(gone))
-        for k, (counts, total, kinds) in enumerate(found):
-            if leaving:
-                left, gone = leaving[k]
-                counts = counts.scatter_add(2, answers, -left[..., None].float())
-                total, kinds = total - left, kinds - gone
-                kinds = torch.where(total > 0, kinds, 1 / DISCOUNT)
-            p = _mixed(counts, total[..., None].clamp(min=1), kinds[..., None], p)
+        if not len(self.grams):
+            return p.log().expand(*tokens.shape, self.vocabulary)
+        root = None if at is None or not self.folds.numel() else self._fold(at) + 1
+        for level, place in zip(self.levels, self._places(tokens, root), strict=True):
+            p = _mixed(level.rows[place], level.total[place][..., None], level.kinds[place][..., None], p)
         return p.log()
 
     @torch.no_grad()
@@ -182,7 +191,7 @@ class Ngrams(nn.Module):
 
 def _table(keys: list[Tensor], length: int, vocabulary: int) -> Tensor | None:
     """Level.table of contexts of so many tokens, of which `keys` are those of each length. Its last entry is for a key beyond all."""
-    most = (len(keys[length - 1]) + 1) * vocabulary if length else 1
+    most = (len(keys[length - 1]) + 1) * vocabulary if length else len(keys[0])
     if most > TABLE:
         return None
     table = torch.full((most + 1,), len(keys[length]), device=keys[0].device)
