@@ -127,22 +127,17 @@ class Sample:
 
 @dataclass(frozen=True)
 class Warm:
-    """A model in memory with what its sliders need: directions (K, *latent) with their effects, methods, names and curve
-    (latent.Directions)."""
+    """A model in memory, and its sliders."""
 
     checkpoint: Checkpoint
     model: Model
-    directions: Tensor
-    effects: Tensor
-    methods: tuple[str, ...]
-    names: tuple[str, ...]
-    curve: latent.Curve | None = None
+    directions: latent.Directions
 
     @cached_property
     def ways(self) -> str:
         """The hash of the directions, to tell a slider's amount along them from one along others."""
-        said = hashlib.sha256()
-        for part in (self.directions, *(self.curve.state_dict().values() if self.curve else ())):
+        said, found = hashlib.sha256(), self.directions
+        for part in (found.vectors, *(found.curve.state_dict().values() if found.curve else ())):
             said.update(part.float().cpu().contiguous().numpy().tobytes())
         return said.hexdigest()[:16]
 
@@ -204,9 +199,7 @@ class Engine:
                     stored = latent.directions(model, measures=found.modality.measures, seed=found.manifest.run.seed)
             if stored.vectors.shape[1:] != model.latent:
                 raise CheckpointError(f"{found.path / checkpoints.DIRECTIONS}: holds directions of another latent")
-            if stored.curve:
-                stored.curve.to(self.device)
-            made = Warm(found, model, stored.vectors.to(self.device), stored.effects, stored.methods, stored.names, stored.curve)
+            made = Warm(found, model, stored.to(self.device))
             with self._lock:
                 self._warm[found.digest] = made
                 while len(self._warm) > 1 and sum(w.bytes for w in self._warm.values()) > self.memory:
@@ -375,7 +368,7 @@ class Engine:
                 )
                 raise ConfigError(f"label: {r.label} is not a class; {have}")
         if any(r.sliders for r in requests):
-            latents = latent.moved(latents, warm.directions, amounts, warm.curve)
+            latents = warm.directions.moved(latents, amounts)
         # without a label a conditional model cycles through its classes by index
         labels = (
             torch.tensor([r.index % model.classes if r.label is None else r.label for r in requests], device=self.device)

@@ -71,7 +71,7 @@ def test_sliders_move_along_the_directions_and_numbers_set_the_latent(made, name
     z = model.draw_latents(warm.model.latent, 1, [0])
     z.flatten(1)[0, 2] = 0.25
     assert engine.latents(Request(name, seed=1, sliders=amounts, numbers={2: 0.25})) == pytest.approx(z.flatten().tolist())
-    z = z + 2.0 * warm.directions[0] - 1.5 * warm.directions[2]
+    z = z + 2.0 * warm.directions.vectors[0] - 1.5 * warm.directions.vectors[2]
     with torch.inference_mode():
         expected = made.modality.decode(warm.model.sample(z, warm.model.Sampling(), torch.tensor([4])))[0]
     assert near(drawn.item, expected)
@@ -107,7 +107,7 @@ def test_a_place_of_the_lattice_is_a_latent_and_any_latent_can_be_pinned(made, n
     z = latent.on_lattice(warm.model.latent, 1, 0.5, -3.25)
     assert engine.latents(request) == pytest.approx(z.flatten().tolist())
     (point,) = engine.points([request])
-    torch.testing.assert_close(point, z + 1.5 * warm.directions[0])
+    torch.testing.assert_close(point, z + 1.5 * warm.directions.vectors[0])
     pinned = request.pinned(point)
     assert (pinned.place, pinned.sliders, pinned.label, pinned.sampling) == (None, (), 4, {"truncation": 0.9})
     torch.testing.assert_close(engine.points([pinned])[0], point, atol=1e-5, rtol=0)

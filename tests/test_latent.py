@@ -264,7 +264,7 @@ def test_along_a_curve_what_is_measured_runs_straight(monkeypatch):
         assert follows(found.curve(z)[0], found.vectors, ways[name], name) > 0.95
     amounts = torch.zeros(500, len(found))
     amounts[:, ways["left-right"]] = 1
-    after = three(painter.sample(latent.moved(z, found.vectors, amounts, found.curve), None))
+    after = three(painter.sample(found.moved(z, amounts), None))
     change = {name: (after[name] - told[name]) / told[name].std() for name in told}
     assert change["left-right"].mean() > 0.7
     assert change["left-right"].std() < 0.5 * change["left-right"].mean(), "as far wherever it starts"
@@ -286,7 +286,7 @@ def test_a_curve_is_a_bijection_whose_volume_is_known_and_that_leaves_what_is_no
         jacobian = torch.autograd.functional.jacobian(lambda c: found.curve(c[None])[0][0], one)
         torch.testing.assert_close(jacobian.double().slogdet()[1].float(), log_det, atol=1e-3, rtol=1e-3)
     z, amounts = torch.randn(3, *shape), torch.tensor([[0.0], [2.0], [-1.0]])
-    moved = latent.moved(z, found.vectors[:1], amounts, found.curve)
+    moved = found.first(1).moved(z, amounts)
     assert torch.equal(moved[0], z[0])
     along = methods.axes(shape).flatten(1)
     before, after = (found.curve(v.flatten(1) @ along.T)[0] for v in (z, moved))

@@ -39,8 +39,7 @@ def directions(engine: Engine, checkpoint: Checkpoint, method: str = STORED, cou
     if between and (method != "labels" or len(between) != 2):
         raise ConfigError("between: takes two names, and goes with the directions `labels`")
     if method == STORED:
-        warm = engine.warm(checkpoint)
-        return Directions(warm.directions[:count].cpu(), warm.effects[:count], warm.methods[:count], warm.names[:count], warm.curve)
+        return engine.warm(checkpoint).directions.first(count).to("cpu")
     model, seed = load(checkpoint, engine.device), checkpoint.manifest.run.seed  # its own: the search hooks into layers, while others draw
     known = None
     if method == "labels":
@@ -82,7 +81,7 @@ def sheet(
     single = len(seeds) == 1
     moves = torch.kron(torch.eye(len(found)), torch.tensor(AMOUNTS if single else ENDS)[:, None])  # (columns, directions)
     moves = moves if single else torch.cat([torch.zeros(1, len(found)), moves])
-    ends = [latent.moved(z.expand(len(moves), *z.shape), found.vectors, moves, found.curve) for z in points]
+    ends = [found.moved(z.expand(len(moves), *z.shape), moves) for z in points]
     samples = engine.draw([r.pinned(z) for r, places in zip(asked, ends, strict=True) for z in places], name=checkpoint)
     pictures = [Image.fromarray(checkpoint.modality.sheet(s.item[None], 1)) for s in samples]
     ways, words = told(found), [classes[y] if classes else "" for y in labels]

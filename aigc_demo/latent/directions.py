@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,7 @@ from ..model import Model
 from .curve import Bent, Curve, fit
 from .methods import Look, Measures, Reading, closed, jacobian, look, pca, steered
 from .names import Word, words
+from .points import moved
 from .truth import DirectionsError, Known, reader
 
 UNSUPERVISED = {"pca": pca, "closed": closed, "jacobian": jacobian}
@@ -39,6 +41,19 @@ class Directions:
 
     def __len__(self) -> int:
         return len(self.effects)
+
+    def to(self, device: torch.device | str) -> Directions:
+        """The same, to move latents on a device."""
+        curve = None if self.curve is None else copy.deepcopy(self.curve).to(device)  # a module moves in its place
+        return replace(self, vectors=self.vectors.to(device), curve=curve)
+
+    def first(self, count: int) -> Directions:
+        """At most `count` of them."""
+        return Directions(self.vectors[:count], self.effects[:count], self.methods[:count], self.names[:count], self.curve)
+
+    def moved(self, latents: Tensor, amounts: Tensor) -> Tensor:
+        """Latents (N, *latent) moved by amounts (N, K), in standard deviations."""
+        return moved(latents, self.vectors, amounts, self.curve)
 
 
 def directions(

@@ -101,9 +101,9 @@ class Explore:
             "levels": len(warm.model.levels),
             "edits": silent and hasattr(warm.model, "edit"),
             "restores": silent and hasattr(warm.model, "restore"),
-            "effects": [round(e, 5) for e in warm.effects.tolist()],
-            "methods": list(warm.methods),
-            "names": list(warm.names),
+            "effects": [round(e, 5) for e in warm.directions.effects.tolist()],
+            "methods": list(warm.directions.methods),
+            "names": list(warm.directions.names),
             "reach": REACH,
             "sampling": [_spec(s) for s in specs(warm.model.Sampling) if s.name not in warm.model.idle],
             "reads": warm.model.reads,
@@ -158,7 +158,7 @@ class Explore:
     def travels(self, state: dict[str, Any]) -> dict[str, Any]:
         """A few small pictures along each direction from the state, as one sheet: a row a direction, as many rows as time allows."""
         asked, session = request(state), _session(state)
-        count = len(self.engine.warm(asked.checkpoint).effects)
+        count = len(self.engine.warm(asked.checkpoint).directions)
         values = [REACH * (2 * (i + 0.5) / GLIMPSES - 1) for i in range(GLIMPSES)]  # in the middle of its share of the track
         requests = [asked.at(f"sliders.{k}", v) for k in range(count) for v in values]
         drawn = self.engine.in_time(requests, _of(session, "travels"))
@@ -181,7 +181,7 @@ class Explore:
         return found
 
     def _axes(self, state: dict[str, Any]) -> list[int]:
-        count = len(self.engine.warm(request(state).checkpoint).effects)
+        count = len(self.engine.warm(request(state).checkpoint).directions)
         axes = state.get("axes")
         axes = axes if isinstance(axes, list) else [0, 1]
         return [k for k in dict.fromkeys(axes[:2]) if isinstance(k, int) and 0 <= k < count]

@@ -31,7 +31,7 @@ def counterpart(engine: Engine, asked: Request, name: str) -> tuple[Request, lis
         wanted = ours.checkpoint.manifest.classes[asked.label]
         label = classes.index(wanted) if wanted in classes else None
     settings = {k: v for k, v in asked.sampling.items() if k in theirs.model.Sampling.model_fields}
-    made = replace(asked, checkpoint=name, sliders=asked.sliders[: len(theirs.effects)], label=label, sampling=settings)
+    made = replace(asked, checkpoint=name, sliders=asked.sliders[: len(theirs.directions)], label=label, sampling=settings)
     if one_run:
         made = made.pinned(engine.points([asked])[0])
     elif not same:
@@ -40,7 +40,7 @@ def counterpart(engine: Engine, asked: Request, name: str) -> tuple[Request, lis
         "latent": same,
         "class": label is not None,
         "ways": one_run,
-        "sliders": not one_run and len(theirs.effects) > 0,
+        "sliders": not one_run and len(theirs.directions) > 0,
         "settings": bool(set(theirs.model.Sampling.model_fields) & set(ours.model.Sampling.model_fields)),
     }
     return made, [part for part, shared in parts.items() if shared]

@@ -47,7 +47,7 @@ def functions(explore: Explore) -> list[Callable[[Any], Any]]:
         """The states at the two ends of a direction through the state."""
         with reading():
             here, k = request(payload["state"]), int(payload["slider"])
-        count = len(engine.warm(here.checkpoint).effects)
+        count = len(engine.warm(here.checkpoint).directions)
         if not 0 <= k < count:
             raise ConfigError(f"slider: {k} is not a number from 0 to {count - 1}")
         return {"keys": [state_of(key) for key in walks.along(here, k, REACH)]}
