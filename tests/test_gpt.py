@@ -65,6 +65,15 @@ def test_an_answer_is_foretold_as_if_its_stretch_of_the_text_had_not_been_there(
     assert (found[there] - whole(text[None, :-1])[0, there]).abs().max() > 0.1
 
 
+def test_without_its_only_stretch_a_text_says_nothing():
+    text = tokens(5)
+    whole = Ngrams(3, 9).count(text, folded=True)
+    p = whole(text[None, :-1], torch.arange(1, 5)[None]).exp()
+    torch.testing.assert_close(p.sum(2), torch.ones(1, 4))
+    alone = Ngrams(3, 9).count(text[1:], folded=True)(text[None, :1], torch.full((1, 1), 3)).exp()
+    torch.testing.assert_close(alone, torch.full((1, 1, 9), 1 / 9))
+
+
 def test_a_large_text_is_left_out_in_fewer_stretches_as_all_answers_of_all_contexts_would_not_fit(monkeypatch):
     text = tokens(600)
     assert Ngrams(3, 9).count(text, folded=True).folds.shape[1] == ngrams.FOLDS

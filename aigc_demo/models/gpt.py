@@ -3,7 +3,8 @@
     loss = -log p(x_t | x_<t), meaned over t; a text is drawn token by token from p.
 RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467), rotary positions (Su et al. 2021, arXiv:2104.09864), queries and keys of unit length
 (QK-norm: Henry et al. 2020, arXiv:2010.04245), SwiGLU (Shazeer 2020, arXiv:2002.05202) or squared ReLU (So et al. 2021, arXiv:2109.08668).
-With `counts` its logits are added to the log-probability that counting the text gives (nets/ngrams.py): it learns what counting cannot."""
+With `counts` its logits are added to the log-probability that counting the text gives (nets/ngrams.py): it learns what counting cannot.
+While it learns, each answer is counted in the other folds of the text alone, as a held-out one would be (stacking: Wolpert 1992)."""
 
 from __future__ import annotations
 
