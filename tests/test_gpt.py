@@ -241,6 +241,11 @@ def verse(run, home):
     return checkpoint.find("verse")
 
 
+def test_a_run_that_is_paused_counts_the_same_folds_when_it_goes_on(home):
+    home.mkdir(exist_ok=True)
+    assert trainer.resume_check(tiny("gpt:tiny", 12, {"data.limit": 30_000, "model.counts": 2}), 5).same
+
+
 def test_a_run_learns_beyond_counting(run):
     held = [p.terms["held-out nats"] for p in run[1] if "held-out nats" in p.terms]
     counting = {p.terms["held-out counting"] for p in run[1] if "held-out counting" in p.terms}
